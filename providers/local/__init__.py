@@ -1,0 +1,1 @@
+"""The embedded provider: real isolation on this machine, by Linux namespaces, with interpreters that wait started."""

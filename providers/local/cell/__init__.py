@@ -1,0 +1,1 @@
+"""What runs inside the isolation. Only the standard library: the interpreter of a cell does not know sandql."""

@@ -1,0 +1,112 @@
+"""How a process becomes a cell: namespaces, mounts, limits, identity, Landlock, seccomp. In this order, each step for good."""
+
+import ctypes
+import os
+import resource
+
+from cell import linux
+from cell.linux import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
+from cell.seccomp import install
+from cell.tree import mount_cell
+
+_NAMESPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET
+UID_INSIDE = 1000  # what every cell sees itself as
+
+_SIOCSIFFLAGS = 0x8914
+_LO_UP = b"lo" + bytes(14) + b"\x49\x00" + bytes(22)  # struct ifreq: UP | LOOPBACK | RUNNING
+
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_WRITE_ACCESS = 0x2 | 0x10 | 0x20 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1000  # write, remove and make of every kind
+_REFER, _TRUNCATE = 0x2000, 0x4000  # from ABI 2 and 3
+_SCOPES = 0x3  # from ABI 6: abstract sockets and signals stay inside
+_WRITABLE = (b"/workspace", b"/tmp", b"/dev", b"/proc")
+
+
+def landlock_abi():
+    """The kernel's Landlock ABI, 0 where it has none."""
+    try:
+        return linux.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(1))
+    except OSError:
+        return 0
+
+
+def confine(owner, home, sizes, cgroup_fds, landlock, seccomp_program):
+    """Turn this process, just forked into a new pid namespace, into a cell.
+
+    `owner` is its uid in the zygote's user namespace, `sizes` the bytes and inodes of its workspace, `cgroup_fds` the open
+    cgroup.procs files to enter. Afterwards it has no capability, and no system call gives it one.
+    """
+    for fd in cgroup_fds:
+        os.write(fd, b"0")
+    linux.unshare(_NAMESPACES)
+    mount_cell(owner, home, *sizes)
+    linux.sethostname(b"sandbox")
+    _loopback_up()
+    os.chdir("/workspace")
+    if owner != UID_INSIDE:
+        os.setresgid(owner, owner, owner)
+        os.setresuid(owner, owner, owner)
+    linux.unshare(CLONE_NEWUSER)
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else its own entries in /proc belong to root
+    _write("/proc/self/setgroups", b"deny")
+    _write("/proc/self/gid_map", b"%d %d 1" % (UID_INSIDE, owner))
+    _write("/proc/self/uid_map", b"%d %d 1" % (UID_INSIDE, owner))
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.drop_capabilities()
+    if landlock:
+        _restrict_writes(landlock)
+    install(seccomp_program)
+
+
+def set_limits(processes, open_files, cpu_s, file_bytes, data_bytes):
+    """Lower this process's limits; a hard limit that is lower already stays."""
+    for kind, value in (
+        (resource.RLIMIT_NPROC, processes),
+        (resource.RLIMIT_NOFILE, open_files),
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_DATA, data_bytes),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 65_536),
+        (resource.RLIMIT_MSGQUEUE, 65_536),
+        (resource.RLIMIT_SIGPENDING, 256),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        wanted = value if hard == resource.RLIM_INFINITY or (value != resource.RLIM_INFINITY and value < hard) else hard
+        resource.setrlimit(kind, (wanted, wanted))
+
+
+def _write(path, data):
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _loopback_up():
+    import _socket
+    import fcntl
+
+    with_socket = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    try:
+        fcntl.ioctl(with_socket.fileno(), _SIOCSIFFLAGS, _LO_UP)
+    finally:
+        with_socket.close()
+
+
+def _restrict_writes(abi):
+    """Allow writing only beneath the cell's own mounts, whatever the mounts' own flags say."""
+    handled = _WRITE_ACCESS | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)
+    attribute = (ctypes.c_uint64 * 3)(handled, 0, _SCOPES if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    ruleset = linux.syscall(_LANDLOCK_CREATE, ctypes.byref(attribute), ctypes.c_size_t(size), ctypes.c_uint(0))
+    try:
+        for path in _WRITABLE:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            rule = ctypes.create_string_buffer(handled.to_bytes(8, "little") + fd.to_bytes(4, "little"), 12)
+            linux.syscall(_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), rule, ctypes.c_uint(0))
+            os.close(fd)
+        linux.syscall(_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint(0))
+    finally:
+        os.close(ruleset)

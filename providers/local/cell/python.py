@@ -1,0 +1,151 @@
+"""Running a program in this interpreter as `python3 main.py` would, up to its last word.
+
+CPython frees every object at its end, which after a fork copies every page of the zygote (milliseconds). Here a program's end
+does only what it can notice: threads are joined, atexit functions called, its own modules dropped, streams flushed.
+"""
+
+import atexit
+import gc
+import os
+import sys
+import types
+
+MAIN = "/workspace/main.py"
+_SIGINT = 2
+_before = frozenset()
+
+
+def compile_main(job):
+    """Compile the program; when that fails, become an ordinary interpreter, whose messages are the real ones."""
+    global _before
+    _before = frozenset(sys.modules)
+    try:
+        return compile(job.code, MAIN, "exec", dont_inherit=True)
+    except BaseException:  # SyntaxError, ValueError, RecursionError, MemoryError: whatever it is
+        os.execv(sys.executable, job.argv)
+
+
+def make_main(code):
+    """The namespace of a new `__main__`, as CPython makes it for a file."""
+    from importlib.machinery import SourceFileLoader
+
+    module = types.ModuleType("__main__")
+    space = module.__dict__
+    space["__builtins__"] = sys.modules["builtins"]
+    space["__loader__"] = SourceFileLoader("__main__", MAIN)
+    space["__file__"] = MAIN
+    space["__cached__"] = None
+    if sys.version_info < (3, 14):
+        space["__annotations__"] = {}
+    sys.modules["__main__"] = module
+    return space
+
+
+def report(error):
+    """What CPython says of an exception that nobody caught; returns the exit code, or None to end by SIGINT."""
+    _flush_quietly()
+    if isinstance(error, SystemExit):
+        return _exit_code(error)
+    trace = error.__traceback__.tb_next  # without the frame of this interpreter's main file
+    error.__traceback__ = trace
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+    if sys.version_info >= (3, 12):
+        sys.last_exc = error
+    hook = getattr(sys, "excepthook", None)
+    if hook is None:
+        sys.stderr.write("sys.excepthook is missing\n")
+        hook = sys.__excepthook__
+    try:
+        hook(type(error), error, trace)
+    except SystemExit as second:
+        return _exit_code(second)
+    except BaseException as second:
+        second.__traceback__ = second.__traceback__.tb_next if second.__traceback__ else None
+        second.__context__ = None
+        sys.stderr.write("Error in sys.excepthook:\n")
+        sys.__excepthook__(type(second), second, second.__traceback__)
+        sys.stderr.write("\nOriginal exception was:\n")
+        sys.__excepthook__(type(error), error, trace)
+    return None if isinstance(error, KeyboardInterrupt) else 1
+
+
+def leave(status):
+    """End the program: wait for its threads, run its atexit functions, drop what it made, flush, and exit."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        try:
+            threading._shutdown()
+        except BaseException as error:
+            sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg="Exception ignored on threading shutdown", object=threading))
+    atexit._run_exitfuncs()
+    if not _flush():
+        os._exit(120)
+    _drop_modules()
+    _flush_quietly()
+    if status is None:
+        import _signal
+
+        _signal.signal(_SIGINT, _signal.SIG_DFL)
+        os.kill(os.getpid(), _SIGINT)
+    os._exit(status & 0xFF)
+
+
+def _exit_code(error):
+    code = error.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code if -(1 << 63) <= code < 1 << 63 else -1
+    try:
+        sys.stderr.write(str(code))
+    except BaseException:
+        pass
+    sys.stderr.write("\n")
+    return 1
+
+
+def _drop_modules():
+    """Let go of the modules that came with the program, as finalization does, so that `__del__` methods run and files are flushed."""
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        if hasattr(sys, name):
+            setattr(sys, name, None)
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    modules = [sys.modules.pop(name) for name in list(sys.modules) if name not in _before or name == "__main__"]
+    spaces = [module.__dict__ for module in modules if isinstance(module, types.ModuleType)]
+    del modules
+    gc.collect()
+    for space in reversed(spaces):
+        for name in list(space):
+            if name.startswith("_") and name != "__builtins__":
+                space[name] = None
+        for name in list(space):
+            if name != "__builtins__":
+                space[name] = None
+    gc.collect()
+
+
+def _flush():
+    """Flush both streams; False when stdout could not be, which is said as CPython says it."""
+    fine = True
+    out = sys.stdout
+    if out is not None and not getattr(out, "closed", False):
+        try:
+            out.flush()
+        except BaseException as error:
+            fine = False
+            sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None, err_msg=None, object=out))
+    err = sys.stderr
+    if err is not None and not getattr(err, "closed", False):
+        try:
+            err.flush()
+        except BaseException:
+            fine = False
+    return fine
+
+
+def _flush_quietly():
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            stream.flush()
+        except BaseException:
+            continue

@@ -1,0 +1,150 @@
+"""The read-only file tree that all cells of a zygote see, and what each cell mounts of its own."""
+
+import os
+
+from cell.linux import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    mount,
+    pivot_root,
+    umount,
+)
+
+WORKSPACE = "/workspace"
+HOMES = "/.homes"
+
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_LINKS = {"dev/fd": "/proc/self/fd", "dev/stdin": "fd/0", "dev/stdout": "fd/1", "dev/stderr": "fd/2", "dev/ptmx": "pts/ptmx"}
+_TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# What libc and the runtimes read. Copied, not bound, so that a cell has fewer mounts to copy and nothing later written shows.
+_ETC = (
+    "alternatives ld.so.cache ld.so.conf ld.so.conf.d localtime nsswitch.conf protocols services mime.types "
+    "java-11-openjdk java-17-openjdk java-21-openjdk java-25-openjdk perl php python3 python3.11 python3.12 python3.13 python3.14 R"
+).split()
+_ETC_TEXTS = {
+    "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n",
+    "group": "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "hostname": "sandbox\n",
+    "host.conf": "multi on\n",
+}
+_MAX_ETC_FILE = 1 << 20
+
+
+def build_tree(root, mounts, extra_files, homes):
+    """Mount the tree at `root` and make it this process's root directory.
+
+    `mounts` are host directories shown read-only at their own paths; `extra_files` maps paths to texts; `homes` is the host
+    directory of kept workspaces, or None where no cell may see one.
+    """
+    mount(None, b"/", None, MS_REC | MS_PRIVATE)
+    mount(b"sandql", os.fsencode(root), b"tmpfs", MS_NOSUID, b"size=16m,nr_inodes=8192,mode=0755")
+    for name in ("proc", "dev", "dev/shm", "dev/pts", "tmp", "etc", "workspace", ".old"):
+        os.mkdir(os.path.join(root, name), 0o755)
+    for name in _TOP_LINKS:
+        if os.path.islink("/" + name):
+            os.symlink(os.readlink("/" + name), os.path.join(root, name))
+    for path in mounts:
+        _bind(path, root + path)
+    for name, target in _LINKS.items():
+        os.symlink(target, os.path.join(root, name))
+    _add_devices(root)
+    _copy_etc(root)
+    for path, text in extra_files.items():
+        _write(root + path, text.encode())
+    if homes is not None:
+        _bind(homes, root + HOMES, read_only=False)
+    mount(b"/proc", os.fsencode(root + "/proc"), None, MS_BIND | MS_REC)
+    os.chdir(root)
+    pivot_root(b".", b".old")
+    os.chdir("/")
+    umount(b"/.old")
+    os.rmdir("/.old")
+
+
+def seal_tree():
+    """Show the processes of this pid namespace only, and make the root read-only."""
+    mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount(None, b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID)
+
+
+def mount_cell(owner, home, workspace_bytes, workspace_inodes):
+    """Mount a cell's own /proc, /workspace, /tmp, /dev/shm and /dev/pts, in its new mount namespace.
+
+    `owner` is the uid and gid of its files; `home` is the name of a kept workspace, or None for an empty one that goes with
+    the cell. The sizes bound /workspace, /tmp and /dev/shm each; memory limits bound their sum.
+    """
+    flags = MS_NOSUID | MS_NODEV
+    mount(b"proc", b"/proc", b"proc", flags | MS_NOEXEC, b"hidepid=2")
+    sizes = b"size=%d,nr_inodes=%d,uid=%d,gid=%d" % (workspace_bytes, workspace_inodes, owner, owner)
+    if home is None:
+        mount(b"workspace", b"/workspace", b"tmpfs", flags, sizes + b",mode=0755")
+    else:
+        mount(os.fsencode(HOMES + "/" + home + "/files"), b"/workspace", None, MS_BIND)
+        mount(None, b"/workspace", None, MS_REMOUNT | MS_BIND | flags)
+        mount(b"none", HOMES.encode(), b"tmpfs", flags | MS_RDONLY, b"size=4k,mode=0")  # the other homes are covered
+    mount(b"tmp", b"/tmp", b"tmpfs", flags, sizes + b",mode=1777")
+    mount(b"shm", b"/dev/shm", b"tmpfs", flags, sizes + b",mode=1777")
+    mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
+
+
+def _bind(source, target, read_only=True):
+    if os.path.isdir(source):
+        os.makedirs(target, 0o755, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+    mount(os.fsencode(source), os.fsencode(target), None, MS_BIND)
+    flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if read_only else 0)
+    locked = os.statvfs(source).f_flag & (MS_NOEXEC | 1024 | 2048)  # what the host has set may not be cleared: noexec, noatime, nodiratime
+    relatime = 1 << 21 if os.statvfs(source).f_flag & 4096 else 0
+    mount(None, os.fsencode(target), None, MS_REMOUNT | MS_BIND | flags | locked | relatime)
+
+
+def _add_devices(root):
+    for name, (major, minor) in _DEVICES.items():
+        path = os.path.join(root, "dev", name)
+        try:
+            os.mknod(path, 0o020666, os.makedev(major, minor))
+            os.chmod(path, 0o666)
+        except PermissionError:  # only the real root may make devices: everyone else binds the host's
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
+            mount(os.fsencode("/dev/" + name), os.fsencode(path), None, MS_BIND)
+
+
+def _copy_etc(root):
+    for name in _ETC:
+        _copy("/etc/" + name, root + "/etc/" + name)
+    for name, text in _ETC_TEXTS.items():
+        _write(root + "/etc/" + name, text.encode())
+
+
+def _copy(source, target):
+    """Copy a small file, link or folder; what cannot be read is left out, since a runtime can do without it."""
+    try:
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), target)
+        elif os.path.isdir(source):
+            os.mkdir(target, 0o755)
+            for name in os.listdir(source):
+                _copy(source + "/" + name, target + "/" + name)
+        elif os.path.isfile(source) and os.path.getsize(source) <= _MAX_ETC_FILE and os.stat(source).st_mode & 0o004:
+            with open(source, "rb") as file:
+                _write(target, file.read())
+    except OSError:
+        return
+
+
+def _write(path, data):
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)

@@ -1,0 +1,214 @@
+"""A zygote: a small, single-threaded interpreter from which cells are forked. It never runs a caller's code.
+
+    supervisor ── control socket ──> zygote ── fork ──> cell (parked) ── announces its pipes ──> server
+                                       └── reaps, and writes how a run ended to the run's status pipe
+"""
+
+import _signal
+import _socket
+import gc
+import os
+import resource
+import select
+import sys
+
+from cell import linux
+from cell.confine import UID_INSIDE, confine, landlock_abi, set_limits
+from cell.tree import build_tree, seal_tree
+from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
+
+_SIGKILL = 9
+
+
+class _Cell:
+    __slots__ = ("cause", "init_pid", "oom_fd", "status_fd")
+
+    def __init__(self, init_pid, status_fd, oom_fd):
+        self.init_pid = init_pid
+        self.status_fd = status_fd
+        self.oom_fd = oom_fd
+        self.cause = None
+
+
+class Zygote:
+    """The state of one zygote process."""
+
+    def __init__(self, config):
+        self.config = config
+        self.control = _socket.socket(fileno=CONTROL_FD)
+        self.cells_socket = _socket.socket(fileno=CELLS_FD)
+        self.cells = {}  # id → _Cell
+        self.mains = {}  # pid of a cell's first program → id
+        self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        self.landlock = landlock_abi()
+        self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def serve(self):
+        """Fork cells as told. Returns only in a cell, with its first message."""
+        _signal.signal(_signal.SIGCHLD, _ignore)
+        _signal.set_wakeup_fd(self.wake_w, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(CONTROL_FD, select.POLLIN)
+        poll.register(self.wake_r, select.POLLIN)
+        self.control.sendall(pack(("ready", self.landlock)))
+        while True:
+            for fd, _ in poll.poll():
+                if fd == self.wake_r:
+                    os.read(fd, 4096)
+                    self._reap()
+                    continue
+                job = self._command()
+                if job is not None:
+                    return job
+
+    def _command(self):
+        data, ancillary, _, _ = self.control.recvmsg(MAX_PACKET, 256, _socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            os._exit(0)  # the supervisor is gone; this is pid 1 of its namespace, so all cells go with it
+        fds = [fd for _, _, raw in ancillary for fd in _ints(raw)]
+        message = unpack(data)
+        if message[0] == "park":
+            return self._park(*message[1:], fds)
+        if message[0] == "kill":
+            cell = self.cells.get(message[1])
+            if cell is not None:
+                cell.cause = cell.cause or message[2]
+                os.kill(cell.init_pid, _SIGKILL)
+        return None
+
+    def _park(self, cell_id, kind, owner, home, fds):
+        """Fork a cell; `fds` are the cgroup.procs files it enters and, last, its out-of-memory counter, if any."""
+        oom_fd = fds.pop() if fds else -1
+        linux.setns(self.pid_namespace, linux.CLONE_NEWPID)
+        linux.unshare(linux.CLONE_NEWPID)
+        init_pid = linux.spawn_init()
+        status_r, status_w = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = os.fork()
+        except OSError:
+            os.kill(init_pid, _SIGKILL)
+            os.write(status_w, frame(("failed", "fork")))
+            os.close(status_w)
+            raise
+        if pid == 0:
+            try:
+                return self._become_cell(cell_id, kind, owner, home, fds, status_r, status_w)
+            except BaseException as error:  # whatever it was, this process must not go on as a second zygote
+                os.write(2, ("cell could not be made: %r\n" % error).encode())
+                os._exit(125)
+        os.close(status_r)
+        for fd in fds:
+            os.close(fd)
+        self.mains[pid] = cell_id
+        self.cells[cell_id] = _Cell(init_pid, status_w, oom_fd)
+        if self.config["watch"]:
+            self.control.sendall(pack(("forked", cell_id, (pid, init_pid))))
+        return None
+
+    def _become_cell(self, cell_id, kind, owner, home, cgroup_fds, status_r, status_w):
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        os.setsid()
+        confine(owner, home, self.config["sizes"], cgroup_fds, self.landlock, self.config["seccomp"])
+        job_r, job_w = os.pipe()
+        out_r, out_w = os.pipe()
+        err_r, err_w = os.pipe()
+        workspace = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for fd, standard in ((job_r, 0), (out_w, 1), (err_w, 2)):
+            os.dup2(fd, standard)
+        if kind == "node":  # it waits started: its limits are the defaults, and stay
+            set_limits(*self.config["limits"])
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _bytes_of((job_w, out_r, err_r, status_r, workspace)))
+        self.cells_socket.sendmsg([pack((self.config["zygote"], cell_id, kind, home))], [rights])
+        self.cells_socket.detach()
+        self.control.detach()
+        os.dup2(status_w, 3, inheritable=False)
+        os.closerange(4, 256)
+        if kind == "node":
+            argv = self.config["node"]
+            os.closerange(3, 4)
+            linux.prctl(linux.PR_SET_DUMPABLE, 1)
+            os.execve(argv[0], argv, dict(os.environ))
+        return True
+
+    def _reap(self):
+        while True:
+            try:
+                pid, status, usage = os.wait3(os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            cell_id = self.mains.pop(pid, None)
+            if cell_id is None:
+                continue
+            cell = self.cells.pop(cell_id)
+            os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
+            oom = cell.oom_fd >= 0 and os.WIFSIGNALED(status) and _oom_kills(cell.oom_fd) > 0
+            record = ("end", status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss, cell.cause, oom)
+            try:
+                os.write(cell.status_fd, frame(record))
+            except BrokenPipeError:
+                pass  # the server gave this run up
+            os.close(cell.status_fd)
+            if cell.oom_fd >= 0:
+                os.close(cell.oom_fd)
+            self.control.sendall(pack(("ended", cell_id)))
+
+
+def _ignore(number, stack):
+    """A handler, so that the wakeup descriptor is written."""
+
+
+def _ints(raw):
+    return [int.from_bytes(raw[at : at + 4], sys.byteorder) for at in range(0, len(raw) - len(raw) % 4, 4)]
+
+
+def _bytes_of(fds):
+    return b"".join([fd.to_bytes(4, sys.byteorder) for fd in fds])
+
+
+def _oom_kills(fd):
+    for line in os.pread(fd, 4096, 0).splitlines():
+        if line.startswith(b"oom_kill "):
+            return int(line.split()[1])
+    return 0
+
+
+def start():
+    """Isolate this process and make it a zygote. Returns only in a cell.
+
+    The supervisor writes the uid map, since mapping more than one uid needs its rights; the process that it started forks the
+    real zygote into a new pid namespace and ends.
+    """
+    control = _socket.socket(fileno=CONTROL_FD)
+    config = unpack(control.recv(MAX_PACKET))
+    if os.getuid() == 0:  # the real root prepares the tree itself: a user namespace could not reach all of it
+        linux.unshare(linux.CLONE_NEWNS)
+        build_tree(config["root"], config["mounts"], config["files"], config["homes"])
+        os.setgroups([])
+        linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWPID)
+    else:
+        linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWPID)
+    control.sendall(pack(("map", os.getpid())))
+    control.recv(MAX_PACKET)
+    os.setresgid(UID_INSIDE, UID_INSIDE, UID_INSIDE)
+    os.setresuid(UID_INSIDE, UID_INSIDE, UID_INSIDE)
+    if not config["real_root"]:
+        build_tree(config["root"], config["mounts"], config["files"], config["homes"])
+    pid = os.fork()
+    if pid:
+        control.sendall(pack(("zygote", pid)))
+        os._exit(0)
+    control.recv(MAX_PACKET)
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    linux.prctl(linux.PR_SET_PDEATHSIG, _SIGKILL)
+    control.detach()
+    seal_tree()
+    os.chdir("/workspace")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    zygote = Zygote(config)
+    compile("print(1)", "main.py", "exec")  # the first call builds tables that every cell would build again
+    gc.collect()
+    gc.freeze()
+    return zygote.serve()

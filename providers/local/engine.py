@@ -1,0 +1,419 @@
+"""The server's side of the engine: the supervisor process, the pool of parked cells, and the queue in front of it."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import structlog
+
+from sandql.core.errors import ProviderUnavailable, ResourceError
+from sandql.providers.local.cell.wire import MAX_PACKET, pack, unpack
+
+_FDS_OF_A_CELL: Final = 5
+_COLD_START_S: Final = 10.0
+_RESTART_S: Final = 0.02
+_FAILED_STARTS: Final = 3  # zygotes that end before they are ready, until the provider says that it cannot isolate
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Cell:
+    """A parked cell: our ends of its pipes, and its workspace directory. `close` is for good."""
+
+    id: int
+    kind: str
+    job_w: int
+    stdout_r: int
+    stderr_r: int
+    status_r: int
+    workspace: int
+
+    def alive(self) -> bool:
+        """Whether it still waits for a job: its status pipe has neither a word nor an end."""
+        try:
+            os.read(self.status_r, 1)
+        except BlockingIOError:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Close our ends that are still open; a cell without a job ends by that."""
+        for name in ("job_w", "stdout_r", "stderr_r", "status_r", "workspace"):
+            fd = getattr(self, name)
+            if fd >= 0:
+                os.close(fd)
+                setattr(self, name, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What the engine is started with. `pools` maps a kind of cell to how many are kept parked."""
+
+    supervisor: dict[str, Any]
+    pools: dict[str, int]
+    max_running: int
+    max_queued: int
+
+
+@dataclass(slots=True)
+class _Pool:
+    size: int
+    parked: deque[Cell] = field(default_factory=deque[Cell])
+    parking: int = 0
+    waiters: deque[asyncio.Future[Cell]] = field(default_factory=deque[asyncio.Future[Cell]])
+
+
+class Engine:
+    """Cells on demand. `start` and `aclose` are called once each."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._pools = {kind: _Pool(size) for kind, size in config.pools.items()}
+        self._kinds: dict[int, str] = {}  # cells that were asked for and have not come
+        self._homes: dict[int, tuple[asyncio.Future[Cell], str, int | None]] = {}
+        self._next_id = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._cells: socket.socket | None = None
+        self._outbox: deque[bytes] = deque()
+        self._slots = asyncio.Semaphore(config.max_running)
+        self._queued = 0
+        self._failed_starts = 0
+        self._last_words = ""
+        self._closing = False
+        self._up = asyncio.Event()
+        self.landlock = 0
+        self.cgroup = "none"
+        self.unavailable: str | None = None
+
+    async def start(self) -> None:
+        """Start the supervisor and begin to fill the pools; returns when the first cell is parked, or it is known that none will be."""
+        self._spawn()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._up.wait(), _COLD_START_S)
+        if not self._up.is_set():
+            self.unavailable = f"no sandbox could be made within {_COLD_START_S:.0f} s; `sandql doctor` says more. {self._last_words}"
+
+    async def aclose(self) -> None:
+        """End every cell and the supervisor, and wait until it has cleaned up."""
+        self._closing = True
+        self._disconnect(ProviderUnavailable("provider 'local' is closing"))
+        process = self._process
+        if process is not None:
+            loop = asyncio.get_running_loop()
+            try:
+                await asyncio.wait_for(loop.run_in_executor(None, process.wait), 5)
+            except TimeoutError:
+                process.kill()
+                process.wait()
+
+    @contextlib.asynccontextmanager
+    async def slot(self) -> AsyncGenerator[None]:
+        """A place among the running; waits in a bounded queue.
+
+        Raises:
+            ResourceError: the queue is full.
+        """
+        if self._slots.locked():
+            if self._queued >= self._config.max_queued:
+                raise ResourceError(
+                    f"{self._config.max_running} programs run and {self._queued} wait, which is the most; try again later", retry_after_s=1.0
+                )
+            self._queued += 1
+            try:
+                await self._slots.acquire()
+            finally:
+                self._queued -= 1
+        else:
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def acquire(self, kind: str) -> Cell:
+        """Take a parked cell, or wait for a new one. The caller closes it and calls `restock`.
+
+        Raises:
+            ProviderUnavailable: this host cannot isolate.
+            ResourceError: no cell could be made in time.
+        """
+        self._check()
+        pool = self._pools[kind]
+        while pool.parked:
+            cell = pool.parked.popleft()
+            if cell.alive():
+                if 2 * len(pool.parked) < pool.size:
+                    self.restock(kind)
+                return cell
+            cell.close()
+        waiter: asyncio.Future[Cell] = asyncio.get_running_loop().create_future()
+        pool.waiters.append(waiter)
+        self.restock(kind)
+        return await self._wait(waiter)
+
+    async def acquire_home(self, name: str, owner: int | None) -> Cell:
+        """Make a cell whose workspace is the kept one of that name; raises as `acquire`."""
+        self._check()
+        waiter: asyncio.Future[Cell] = asyncio.get_running_loop().create_future()
+        cell_id = self._ask("python", name, owner)
+        self._homes[cell_id] = (waiter, name, owner)
+        return await self._wait(waiter)
+
+    def restock(self, kind: str) -> None:
+        """Ask for as many cells as the pool lacks."""
+        pool = self._pools[kind]
+        while len(pool.parked) + pool.parking < pool.size + len(pool.waiters):
+            pool.parking += 1
+            self._ask(kind, None, None)
+
+    def running(self, cell: Cell, wall_ms: int, memory_bytes: int, processes: int) -> None:
+        """Start the cell's clock, and lower its limits where they are not the default ones."""
+        self._send(("run", cell.id, wall_ms, memory_bytes, processes))
+
+    def kill(self, cell: Cell, cause: str) -> None:
+        """End a cell's run; `cause` becomes part of how it ended."""
+        self._send(("kill", cell.id, cause))
+
+    def _check(self) -> None:
+        if self.unavailable is not None:
+            raise ProviderUnavailable(f"provider 'local' cannot isolate on this host, so it runs nothing: {self.unavailable}")
+        if self._closing:
+            raise ProviderUnavailable("provider 'local' is closing")
+
+    async def _wait(self, waiter: asyncio.Future[Cell]) -> Cell:
+        try:
+            return await asyncio.wait_for(waiter, _COLD_START_S)
+        except TimeoutError:
+            raise ResourceError(f"no sandbox could be made within {_COLD_START_S:.0f} s; try again later", retry_after_s=2.0) from None
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().close()  # it came in the same moment
+            raise
+
+    def _ask(self, kind: str, home: str | None, owner: int | None) -> int:
+        self._next_id += 1
+        if home is None:
+            self._kinds[self._next_id] = kind
+        self._send(("park", self._next_id, kind, home, owner))
+        return self._next_id
+
+    def _spawn(self) -> None:
+        control, control_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        cells, cells_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for ours in (control, cells):
+            ours.setblocking(False)
+        log_r, log_w = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(log_r, False)
+        command = [sys.executable, "-I", "-m", "sandql.providers.local.supervisor", str(control_theirs.fileno()), str(cells_theirs.fileno())]
+        with control_theirs, cells_theirs:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=(control_theirs.fileno(), cells_theirs.fileno()),
+                env={},  # nothing of the server's environment may reach a process that a cell could look at
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log_w,
+                cwd="/",
+            )
+        os.close(log_w)
+        control.send(pack(self._config.supervisor))
+        self._control, self._cells = control, cells
+        loop = asyncio.get_running_loop()
+        loop.add_reader(control.fileno(), self._from_supervisor)
+        loop.add_reader(cells.fileno(), self._from_cells)
+        loop.add_reader(log_r, self._from_log, log_r)
+        for cell_id in list(self._homes):
+            waiter, name, owner = self._homes.pop(cell_id)
+            self._homes[self._ask("python", name, owner)] = (waiter, name, owner)
+        for kind in self._pools:
+            self.restock(kind)
+
+    def _disconnect(self, error: Exception | None) -> None:
+        """Forget all cells and the supervisor; with an error, those who wait get it."""
+        loop = asyncio.get_running_loop()
+        for ours in (self._control, self._cells):
+            if ours is not None:
+                loop.remove_reader(ours.fileno())
+                loop.remove_writer(ours.fileno())
+                ours.close()
+        self._control = self._cells = None
+        self._outbox.clear()
+        self._kinds.clear()
+        self._drop_parked()
+        if error is not None:
+            self._refuse(error)
+
+    def _drop_parked(self) -> None:
+        for pool in self._pools.values():
+            pool.parking = 0
+            while pool.parked:
+                pool.parked.popleft().close()
+
+    def _refuse(self, error: Exception) -> None:
+        waiters = [waiter for pool in self._pools.values() for waiter in pool.waiters] + [entry[0] for entry in self._homes.values()]
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+        for pool in self._pools.values():
+            pool.waiters.clear()
+        self._homes.clear()
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        if self._control is None:
+            return
+        packet = pack(message)
+        if not self._outbox:
+            try:
+                self._control.send(packet)
+                return
+            except BlockingIOError:
+                asyncio.get_running_loop().add_writer(self._control.fileno(), self._flush)
+            except OSError:
+                return  # the supervisor is gone; the reader is told so too, and starts another
+        self._outbox.append(packet)
+
+    def _flush(self) -> None:
+        control = self._control
+        if control is None:
+            return
+        try:
+            while self._outbox:
+                control.send(self._outbox[0])
+                self._outbox.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._outbox.clear()
+        asyncio.get_running_loop().remove_writer(control.fileno())
+
+    def _from_supervisor(self) -> None:
+        assert self._control is not None
+        try:
+            data = self._control.recv(MAX_PACKET)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._supervisor_ended()
+            return
+        message = cast("tuple[Any, ...]", unpack(data))
+        if message[0] == "up":
+            self.landlock, self.cgroup = message[2], message[3]
+            self._failed_starts = 0
+        elif message[0] == "down":
+            self._zygote_ended(message[1], message[2])
+        elif message[0] == "lost":
+            self._cell_lost(message[1])
+
+    def _supervisor_ended(self) -> None:
+        self._disconnect(None)
+        if self._process is not None:
+            self._process.wait()
+        if self._closing:
+            return
+        _log.warning("supervisor ended; starting another", last_words=self._last_words)
+        self._note_failure()
+        asyncio.get_running_loop().call_later(_RESTART_S, self._respawn)
+
+    def _respawn(self) -> None:
+        if not self._closing and self.unavailable is None:
+            self._spawn()
+
+    def _zygote_ended(self, name: str, was_ready: bool) -> None:
+        _log.warning("zygote ended; another is started", zygote=name, last_words=self._last_words)
+        if not was_ready:
+            self._note_failure()
+        if name == "homes":
+            for cell_id in list(self._homes):
+                waiter, home, owner = self._homes.pop(cell_id)
+                self._homes[self._ask("python", home, owner)] = (waiter, home, owner)
+            return
+        self._kinds.clear()
+        self._drop_parked()
+        if self.unavailable is None:
+            for kind in self._pools:
+                self.restock(kind)
+
+    def _note_failure(self) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= _FAILED_STARTS:
+            self.unavailable = f"{self._last_words or 'no zygote could be started'}; `sandql doctor` names the mend"
+            self._up.set()
+            self._refuse(ProviderUnavailable(f"provider 'local' cannot isolate on this host, so it runs nothing: {self.unavailable}"))
+
+    def _cell_lost(self, cell_id: int) -> None:
+        kind = self._kinds.pop(cell_id, None)
+        if kind is not None:
+            self._pools[kind].parking -= 1
+            asyncio.get_running_loop().call_later(_RESTART_S, self.restock, kind)
+        entry = self._homes.pop(cell_id, None)
+        if entry is not None and not entry[0].done():
+            entry[0].set_exception(ResourceError("no sandbox could be made now; try again later", retry_after_s=1.0))
+
+    def _from_cells(self) -> None:
+        assert self._cells is not None
+        fds = array.array("i")
+        try:
+            data, ancillary, _, _ = self._cells.recvmsg(MAX_PACKET, socket.CMSG_SPACE(_FDS_OF_A_CELL * fds.itemsize), socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        for level, kind_of, raw in ancillary:
+            if level == socket.SOL_SOCKET and kind_of == socket.SCM_RIGHTS:
+                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        if len(fds) != _FDS_OF_A_CELL:
+            for fd in fds:
+                os.close(fd)
+            return
+        _, cell_id, kind, _ = cast("tuple[str, int, str, str | None]", unpack(data))
+        cell = Cell(cell_id, kind, *fds)
+        for fd in fds[:4]:
+            os.set_blocking(fd, False)
+        self._deliver(cell)
+
+    def _deliver(self, cell: Cell) -> None:
+        self._up.set()
+        if cell.id in self._homes:
+            waiter, _, _ = self._homes.pop(cell.id)
+            if waiter.done():
+                cell.close()
+            else:
+                waiter.set_result(cell)
+            return
+        if self._kinds.pop(cell.id, None) is None:
+            cell.close()  # of a zygote that ended meanwhile
+            return
+        pool = self._pools[cell.kind]
+        pool.parking -= 1
+        while pool.waiters:
+            waiter = pool.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(cell)
+                return
+        pool.parked.append(cell)
+
+    def _from_log(self, fd: int) -> None:
+        try:
+            data = os.read(fd, 65_536)
+        except BlockingIOError:
+            return
+        if not data:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+            return
+        for line in data.decode(errors="replace").splitlines():
+            if line.strip():
+                self._last_words = line.strip()
+                _log.warning("engine", line=line)
+

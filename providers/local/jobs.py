@@ -1,0 +1,81 @@
+"""What a cell is told: a run request turned into a job for the interpreter that waits in it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sandql.core.settings import Settings
+from sandql.core.values import Limits, MiB, RunRequest
+from sandql.providers.local.cell.wire import frame
+from sandql.providers.local.languages import Toolchain
+
+# Variables that an interpreter or libc reads when it starts: a program that is given one gets an interpreter started with it.
+_READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "NODE_", "OPENSSL_", "SSL_", "TZ", "HOME", "PATH", "UV_")
+_UNLIMITED: Final = -1
+_ID_BYTES: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's bytes, with standard input behind them; `kind` says which cells can do it."""
+
+    id: str
+    kind: str
+    data: bytes
+
+
+class Jobs:
+    """Makes jobs for the languages of this host."""
+
+    def __init__(self, toolchains: Mapping[str, Toolchain], settings: Settings, *, node_parked: bool, memory_grouped: bool) -> None:
+        self._toolchains = toolchains
+        self._node_parked = node_parked
+        self._memory_grouped = memory_grouped
+        self._defaults = (settings.processes, settings.open_files)
+
+    def new_id(self) -> str:
+        """An execution's id: unguessable, safe in a URL."""
+        return "ex_" + secrets.token_urlsafe(_ID_BYTES)
+
+    def make(self, request: RunRequest, *, fresh: bool) -> Job:
+        """The job for a checked request."""
+        toolchain = self._toolchains[request.language]
+        limits = request.limits
+        plain = not any(name.startswith(_READ_AT_START) for name in request.env)
+        usual = (limits.processes, limits.open_files) == self._defaults
+        if fresh and self._node_parked and plain and usual and request.language == "javascript":
+            return Job(self.new_id(), "node", _node_frame(toolchain, request) + request.stdin)
+        in_place = request.language == "python" and plain
+        message = (
+            in_place,
+            toolchain.file_name,
+            request.code,
+            [*toolchain.run, *request.args],
+            list(toolchain.compile) if toolchain.compile else None,
+            {**toolchain.env, **request.env},
+            [(file.path, file.content) for file in request.files],
+            self.cell_limits(limits),
+        )
+        return Job(self.new_id(), "python", frame(message) + request.stdin)
+
+    def cell_limits(self, limits: Limits) -> tuple[int, int, int, int, int]:
+        """The resource limits of a cell's processes: processes, open files, CPU seconds, file bytes, data bytes."""
+        data = _UNLIMITED if self._memory_grouped else 2 * limits.memory_bytes + 256 * MiB  # the watchdog is the exact bound
+        return limits.processes, limits.open_files, max(1, -(-limits.cpu_ms // 1000)), limits.workspace_bytes, data
+
+
+def _node_frame(toolchain: Toolchain, request: RunRequest) -> bytes:
+    message = {
+        "file": toolchain.file_name,
+        "code": b64encode(request.code).decode(),
+        "args": request.args,
+        "env": dict(request.env),
+        "files": [(file.path, b64encode(file.content).decode()) for file in request.files],
+    }
+    data = json.dumps(message).encode()
+    return len(data).to_bytes(4, "little") + data

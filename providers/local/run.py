@@ -1,0 +1,130 @@
+"""One run in one cell: the job goes in, output comes out, and the zygote says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from time import perf_counter
+
+from sandql.core.values import Compilation, Stream
+from sandql.providers.local.cell.wire import split_frames
+from sandql.providers.local.engine import Cell
+from sandql.providers.local.outcome import End
+
+_READ_BYTES = 256 * 1024
+
+OnOutput = Callable[[Stream, bytes], None]
+
+
+class CellRun:
+    """A run. `start` it once, `await ended`, and `close` it on every way out.
+
+    `on_output` is called on the event loop with each piece of output; `pause` holds the program back by not reading.
+    """
+
+    def __init__(self, cell: Cell, job: bytes, on_output: OnOutput) -> None:
+        self._cell = cell
+        self._unsent = memoryview(job)
+        self._on_output = on_output
+        self._loop = asyncio.get_running_loop()
+        self._status = b""
+        self._reading: dict[int, Stream] = {}
+        self._paused = False
+        self._began = 0.0
+        self.wall_ms = 0
+        self.compilation: Compilation | None = None
+        self.ended: asyncio.Future[End | None] = self._loop.create_future()  # None: the sandbox was lost
+
+    def start(self) -> None:
+        """Send the job and begin to read."""
+        cell = self._cell
+        self._began = perf_counter()
+        self._loop.add_reader(cell.status_r, self._read_status)
+        for fd, stream in ((cell.stdout_r, Stream.STDOUT), (cell.stderr_r, Stream.STDERR)):
+            self._reading[fd] = stream
+            self._loop.add_reader(fd, self._read_output, fd, stream)
+        self._send_job()
+
+    def pause(self) -> None:
+        """Stop reading output; the program waits when its pipe is full."""
+        if not self._paused:
+            self._paused = True
+            for fd in self._reading:
+                self._loop.remove_reader(fd)
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            for fd, stream in self._reading.items():
+                self._loop.add_reader(fd, self._read_output, fd, stream)
+
+    def drain(self) -> None:
+        """Read what is left in the pipes of a program that has ended."""
+        for fd, stream in list(self._reading.items()):
+            while fd in self._reading and self._read_output(fd, stream):
+                pass
+
+    def close(self) -> None:
+        """Let go of the cell's pipes."""
+        cell = self._cell
+        for fd in self._reading:
+            self._loop.remove_reader(fd)
+        self._reading.clear()
+        if cell.status_r >= 0:
+            self._loop.remove_reader(cell.status_r)
+        if cell.job_w >= 0:
+            self._loop.remove_writer(cell.job_w)
+        if not self.ended.done():
+            self.ended.cancel()
+        cell.close()
+
+    def _send_job(self) -> None:
+        cell = self._cell
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(cell.job_w, self._unsent) :]
+        except BlockingIOError:
+            self._loop.add_writer(cell.job_w, self._send_job)
+            return
+        except BrokenPipeError:
+            self._unsent = memoryview(b"")  # the program closed its input, or is gone
+        self._loop.remove_writer(cell.job_w)
+        os.close(cell.job_w)
+        cell.job_w = -1
+
+    def _read_output(self, fd: int, stream: Stream) -> bool:
+        try:
+            data = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if data:
+            self._on_output(stream, data)
+            return True
+        self._loop.remove_reader(fd)
+        self._reading.pop(fd, None)
+        return False
+
+    def _read_status(self) -> None:
+        try:
+            data = os.read(self._cell.status_r, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self._finish(None)
+            return
+        messages, self._status = split_frames(self._status + data)
+        for message in messages:
+            if message[0] == "compiled":
+                self.compilation = Compilation(*message[1:])
+            elif message[0] == "end":
+                self._finish(End(*message[1:]))
+            else:
+                self._finish(None)
+
+    def _finish(self, end: End | None) -> None:
+        if not self.ended.done():
+            self._loop.remove_reader(self._cell.status_r)
+            self.wall_ms = round((perf_counter() - self._began) * 1000)
+            self.ended.set_result(end)

@@ -1,0 +1,46 @@
+"""The folder in which one engine runs: its zygotes' main program and mount point. Folders of engines that died are swept."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+
+class RunDir:
+    """A new folder below `parent`, locked for as long as this process lives, and removed at the end."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._lock = -1
+
+    def __enter__(self) -> RunDir:
+        self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(self._parent)
+        self.path = Path(tempfile.mkdtemp(dir=self._parent))
+        self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        cell = Path(__file__).resolve().parent / "cell"
+        (self.path / "cell").symlink_to(cell)
+        (self.path / "main.py").write_bytes((cell / "entry.py").read_bytes())
+        (self.path / "root").mkdir()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _sweep(parent: Path) -> None:
+    for folder in parent.iterdir():
+        with contextlib.suppress(OSError):
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)

@@ -1,0 +1,301 @@
+"""The supervisor: starts zygotes, hands them work, keeps the one deadline clock, and cleans up when the server is gone.
+
+    server ⇄ supervisor ⇄ zygotes       (packets on unix sockets; each side notices the other's end)
+
+Messages from the server:   ("park", cell, kind, home)   ("run", cell, wall_ms, memory, processes)   ("kill", cell, cause)
+Messages to the server:     ("up", zygote, landlock, cgroup)   ("down", zygote, was ready)   ("lost", cell)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import heapq
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from sandql.providers.local.cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, pack, unpack
+from sandql.providers.local.cgroup import Cgroups
+from sandql.providers.local.watchdog import Watchdog
+
+HOST_UID_BASE: Final = 1_900_000_000  # above every range that distributions and systemd hand out
+UIDS: Final = 60_000  # mapped into a zygote from 1000 on
+FIRST_RUN_UID: Final = 1001
+RUN_UIDS: Final = 29_000  # the next ones belong to homes
+_PR_SET_CHILD_SUBREAPER = 36
+_RESPAWN_S = 0.05  # a zygote that dies at once is not started again in a tight loop
+_WATCH_S = 0.1
+
+Message = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _Zygote:
+    name: str
+    config: dict[str, Any]
+    control: socket.socket
+    pid: int
+    ready: bool = False
+    backlog: list[tuple[bytes, list[int]]] = field(default_factory=list[tuple[bytes, list[int]]])
+
+
+class Supervisor:
+    """The state of the supervisor process; `run` returns when the server is gone."""
+
+    def __init__(self, server: socket.socket, cells: socket.socket, config: dict[str, Any]) -> None:
+        self.server = server
+        self.cells_socket = cells
+        self.config = config
+        self.poll = select.poll()
+        self.zygotes: dict[str, _Zygote] = {}
+        self.by_fd: dict[int, _Zygote] = {}
+        self.cells: dict[int, str] = {}  # cell → its zygote
+        self.deadlines: list[tuple[float, int]] = []
+        self.respawns: list[tuple[float, str]] = []
+        self.next_owner = 0
+        self.real_root = os.geteuid() == 0
+        self.cgroups = Cgroups.detect(config["group"], config["memory_bytes"], config["processes"])
+        self.watchdog = Watchdog(config["memory_bytes"]) if self.cgroups.version == "none" else None
+        self.next_watch = 0.0
+
+    def run(self) -> None:
+        """Serve until the server's socket closes, then end every cell and remove what was made."""
+        self.poll.register(self.server, select.POLLIN)
+        for name in self.config["zygotes"]:
+            self._start_zygote(name)
+        try:
+            while self._turn():
+                pass
+        finally:
+            for zygote in self.zygotes.values():
+                _end(zygote.pid)
+            self.cgroups.sweep()
+            self.cgroups.remove_all()
+
+    def _turn(self) -> bool:
+        for fd, _ in self.poll.poll(self._timeout_ms()):
+            if fd == self.server.fileno():
+                if not self._from_server():
+                    return False
+            elif fd in self.by_fd:
+                self._from_zygote(self.by_fd[fd])
+        self._pass_deadlines()
+        return True
+
+    def _timeout_ms(self) -> float | None:
+        moments = [self.deadlines[0][0]] if self.deadlines else []
+        moments += [when for when, _ in self.respawns]
+        if self.watchdog is not None and self.watchdog.busy:
+            moments.append(self.next_watch)
+        return max(0.0, (min(moments) - time.monotonic()) * 1000) + 0.1 if moments else None
+
+    def _pass_deadlines(self) -> None:
+        now = time.monotonic()
+        while self.deadlines and self.deadlines[0][0] <= now:
+            self._kill_cell(heapq.heappop(self.deadlines)[1], "TIMED_OUT")
+        for entry in [entry for entry in self.respawns if entry[0] <= now]:
+            self.respawns.remove(entry)
+            self._start_zygote(entry[1])
+        if self.watchdog is not None and self.watchdog.busy and self.next_watch <= now:
+            for cell in self.watchdog.over([zygote.pid for zygote in self.zygotes.values()]):
+                self._kill_cell(cell, "OUT_OF_MEMORY")
+            self.next_watch = now + max(_WATCH_S, 10 * (time.monotonic() - now))
+
+    def _from_server(self) -> bool:
+        data = self.server.recv(MAX_PACKET)
+        if not data:
+            return False
+        message = cast("Message", unpack(data))
+        verb, cell = message[0], message[1]
+        if verb == "park":
+            self._park(cell, message[2], message[3], message[4])
+        elif verb == "run" and cell in self.cells:
+            _, _, wall_ms, memory_bytes, processes = message
+            if memory_bytes != self.config["memory_bytes"] or processes != self.config["processes"]:
+                with contextlib.suppress(OSError):
+                    self.cgroups.limit(str(cell), memory_bytes, processes)
+            if self.watchdog is not None:
+                self.watchdog.add(cell, memory_bytes)
+            heapq.heappush(self.deadlines, (time.monotonic() + wall_ms / 1000, cell))
+        elif verb == "kill":
+            self._kill_cell(cell, message[2])
+        return True
+
+    def _park(self, cell: int, kind: str, home: str | None, owner: int | None) -> None:
+        name = "homes" if home is not None else "fresh"
+        if name not in self.zygotes and not any(entry[1] == name for entry in self.respawns):
+            self._start_zygote(name)
+        if name not in self.zygotes:
+            self._say(("lost", cell))
+            return
+        fds: list[int] = []
+        if self.cgroups.folder is not None:
+            try:
+                group = self.cgroups.make(str(cell))
+            except OSError:
+                self._say(("lost", cell))
+                return
+            fds = [group.procs_fd, group.oom_fd]
+        self.cells[cell] = name
+        zygote = self.zygotes[name]
+        packet = pack(("park", cell, kind, self._owner(owner), home))
+        if zygote.ready:
+            _send(zygote.control, packet, fds)
+        else:
+            zygote.backlog.append((packet, fds))
+
+    def _owner(self, owner: int | None) -> int:
+        if not self.real_root:
+            return 1000
+        if owner is not None:
+            return owner
+        self.next_owner = (self.next_owner + 1) % RUN_UIDS
+        return FIRST_RUN_UID + self.next_owner
+
+    def _kill_cell(self, cell: int, cause: str) -> None:
+        zygote = self.zygotes.get(self.cells.get(cell, ""))
+        if zygote is not None and zygote.ready:
+            with contextlib.suppress(OSError):
+                zygote.control.sendall(pack(("kill", cell, cause)))
+
+    def _from_zygote(self, zygote: _Zygote) -> None:
+        try:
+            data = zygote.control.recv(MAX_PACKET)
+        except OSError:
+            data = b""
+        if not data:
+            self._zygote_ended(zygote)
+            return
+        message = cast("Message", unpack(data))
+        if message[0] == "ended":
+            self._forget(message[1])
+        elif message[0] == "forked" and self.watchdog is not None:
+            self.watchdog.forked(message[1], message[2])
+        elif message[0] == "map":
+            self._map_ids(message[1])
+            zygote.control.sendall(b"go")
+        elif message[0] == "zygote":
+            os.waitpid(zygote.pid, 0)  # the process that we started ends here; the real zygote is ours as its subreaper
+            zygote.pid = message[1]
+            zygote.control.sendall(b"go")
+        elif message[0] == "ready":
+            zygote.ready = True
+            for packet, fds in zygote.backlog:
+                _send(zygote.control, packet, fds)
+            zygote.backlog.clear()
+            self._say(("up", zygote.name, message[1], self.cgroups.version))
+
+    def _forget(self, cell: int) -> None:
+        self.cells.pop(cell, None)
+        self.cgroups.remove(str(cell))
+        if self.watchdog is not None:
+            self.watchdog.remove(cell)
+        if len(self.deadlines) > 2 * len(self.cells) + 64:
+            self.deadlines = [entry for entry in self.deadlines if entry[1] in self.cells]
+            heapq.heapify(self.deadlines)
+
+    def _zygote_ended(self, zygote: _Zygote) -> None:
+        self.poll.unregister(zygote.control)
+        del self.by_fd[zygote.control.fileno()]
+        zygote.control.close()
+        self.zygotes.pop(zygote.name, None)
+        _end(zygote.pid)
+        for fd in [fd for _, fds in zygote.backlog for fd in fds]:
+            os.close(fd)
+        for cell in [cell for cell, name in self.cells.items() if name == zygote.name]:
+            self._forget(cell)
+        self._say(("down", zygote.name, zygote.ready))
+        self.respawns.append((time.monotonic() + (_RESPAWN_S if zygote.ready else 20 * _RESPAWN_S), zygote.name))
+
+    def _start_zygote(self, name: str) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        config = dict(
+            self.config["zygote"], zygote=name, real_root=self.real_root, watch=self.watchdog is not None, homes=self.config["homes"] if name == "homes" else None)
+        pid = os.fork()
+        if pid == 0:
+            self._become_zygote(theirs)
+        theirs.close()
+        ours.sendall(pack(config))
+        zygote = _Zygote(name, config, ours, pid)
+        self.zygotes[name] = zygote
+        self.by_fd[ours.fileno()] = zygote
+        self.poll.register(ours, select.POLLIN)
+
+    def _become_zygote(self, control: socket.socket) -> None:
+        """Exec a clean interpreter: an empty environment but for what every program sees, and four pipes and sockets."""
+        try:
+            stdin_r, stdin_w = os.pipe()
+            stdout_r, stdout_w = os.pipe()
+            os.close(stdin_w)
+            os.close(stdout_r)
+            for fd, target in ((control.fileno(), 10), (self.cells_socket.fileno(), 11), (stdin_r, 12), (stdout_w, 13)):
+                os.dup2(fd, 100 + target)
+            for fd, target in ((110, CONTROL_FD), (111, CELLS_FD), (112, 0), (113, 1)):
+                os.dup2(fd, target)
+            os.closerange(5, 1 << 16)
+            os.umask(0o022)
+            os.chdir(self.config["run_dir"])
+            os.execve(self.config["python"], ["python3", "main.py"], self.config["env"])
+        finally:
+            os._exit(126)
+
+    def _map_ids(self, pid: int) -> None:
+        base, count = (HOST_UID_BASE, UIDS) if self.real_root else (os.geteuid(), 1)
+        group = HOST_UID_BASE if self.real_root else os.getegid()
+        if not self.real_root:
+            _write(f"/proc/{pid}/setgroups", "deny")
+        _write(f"/proc/{pid}/gid_map", f"1000 {group} {count}")
+        _write(f"/proc/{pid}/uid_map", f"1000 {base} {count}")
+
+    def _say(self, message: Message) -> None:
+        with contextlib.suppress(OSError):  # the server is gone: the next read says so
+            self.server.sendall(pack(message))
+
+
+def _send(control: socket.socket, packet: bytes, fds: list[int]) -> None:
+    try:
+        socket.send_fds(control, [packet], fds)
+    except OSError:
+        pass  # the zygote is gone: its socket's end says so, and its cells are given up there
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def _end(pid: int) -> None:
+    """Kill a zygote and reap it; the kernel ends all of its cells before it can be reaped."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def main() -> None:
+    """The process's main; its arguments are the descriptors of the server's socket and of that on which cells announce themselves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, whose end we notice
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    server = socket.socket(fileno=int(sys.argv[1]))
+    cells = socket.socket(fileno=int(sys.argv[2]))
+    for ours in (server, cells):
+        os.set_inheritable(ours.fileno(), False)
+    data = server.recv(MAX_PACKET)
+    if data:
+        Supervisor(server, cells, cast("dict[str, Any]", unpack(data))).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
