@@ -107,6 +107,7 @@ class LocalProvider:
             mounts.add(prefix)
             path = f"{prefix}/bin:{path}"
         mounts |= {name for name in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64") if os.path.isdir(name) and not os.path.islink(name)}
+        machine = os.uname().machine
         waiter = Path(__file__).with_name("wait.cjs").read_text()
         env = {"PATH": path, "HOME": "/workspace", "LANG": "C.UTF-8", "USER": "sandbox"}
         return {
@@ -123,7 +124,8 @@ class LocalProvider:
                 "mounts": sorted(mounts),
                 "files": {_NODE_WAITER: waiter},
                 "sizes": (settings.workspace_bytes, settings.workspace_inodes),
-                "seccomp": build_filter(os.uname().machine),
+                "seccomp_zygote": build_filter(machine, "zygote"),
+                "seccomp_cell": build_filter(machine, "cell"),
                 "limits": (settings.processes, settings.open_files, -(-settings.max_wall_ms // 1000), settings.workspace_bytes, -1),
                 "node": [node.run[0], _NODE_WAITER] if node else None,
             },

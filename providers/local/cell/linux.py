@@ -39,6 +39,9 @@ _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctype
 _libc.sigprocmask.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+# Looked up here, once, so that no cell has to.
+_mount, _umount2, _pivot_root, _unshare, _setns = _libc.mount, _libc.umount2, _libc.pivot_root, _libc.unshare, _libc.setns
+_prctl, _sethostname, _capset, _clone, _sigprocmask = _libc.prctl, _libc.sethostname, _libc.capset, _libc.clone, _libc.sigprocmask
 
 
 def _check(result, name):
@@ -50,37 +53,37 @@ def _check(result, name):
 
 def mount(source, target, kind, flags, data=None):
     """mount(2); all paths are bytes or None."""
-    _check(_libc.mount(source, target, kind, flags, data), "mount " + os.fsdecode(target))
+    _check(_mount(source, target, kind, flags, data), "mount " + os.fsdecode(target))
 
 
 def umount(target, flags=MNT_DETACH):
     """umount2(2)."""
-    _check(_libc.umount2(target, flags), "umount2 " + os.fsdecode(target))
+    _check(_umount2(target, flags), "umount2 " + os.fsdecode(target))
 
 
 def pivot_root(new, old):
     """pivot_root(2)."""
-    _check(_libc.pivot_root(new, old), "pivot_root")
+    _check(_pivot_root(new, old), "pivot_root")
 
 
 def unshare(flags):
     """unshare(2)."""
-    _check(_libc.unshare(flags), "unshare")
+    _check(_unshare(flags), "unshare")
 
 
 def setns(fd, flags):
     """setns(2)."""
-    _check(_libc.setns(fd, flags), "setns")
+    _check(_setns(fd, flags), "setns")
 
 
 def prctl(option, first=0, second=0):
     """prctl(2); returns what the kernel returns."""
-    return _check(_libc.prctl(option, first, second, 0, 0), "prctl")
+    return _check(_prctl(option, first, second, 0, 0), "prctl")
 
 
 def sethostname(name):
     """sethostname(2); `name` is bytes."""
-    _check(_libc.sethostname(name, len(name)), "sethostname")
+    _check(_sethostname(name, len(name)), "sethostname")
 
 
 def syscall(number, *arguments):
@@ -92,13 +95,13 @@ class _CapHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
-_NO_CAPS = (ctypes.c_uint32 * 6)()
-_CAP_HEADER = _CapHeader(0x20080522, 0)
+_NO_CAPS = ctypes.byref((ctypes.c_uint32 * 6)())
+_CAP_HEADER = ctypes.byref(_CapHeader(0x20080522, 0))
 
 
 def drop_capabilities():
     """Empty the permitted, effective and inheritable sets for good."""
-    _check(_libc.capset(ctypes.byref(_CAP_HEADER), ctypes.byref(_NO_CAPS)), "capset")
+    _check(_capset(_CAP_HEADER, _NO_CAPS), "capset")
 
 
 # The first process of a pid namespace must live as long as the namespace and take in orphans. It needs no memory of its
@@ -141,8 +144,8 @@ def spawn_init():
     """
     if not _init_page:
         _prepare_init(os.uname().machine)
-    _libc.sigprocmask(2, _ALL_SIGNALS, _OLD_SIGNALS)
+    _sigprocmask(2, _ALL_SIGNALS, _OLD_SIGNALS)
     try:
-        return _check(_libc.clone(_init_page, _init_page + 2 * _PAGE - 64, CLONE_VM | SIGCHLD, _init_page + 1024), "clone")
+        return _check(_clone(_init_page, _init_page + 2 * _PAGE - 64, CLONE_VM | SIGCHLD, _init_page + 1024), "clone")
     finally:
-        _libc.sigprocmask(2, _OLD_SIGNALS, None)
+        _sigprocmask(2, _OLD_SIGNALS, None)

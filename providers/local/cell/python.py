@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 import types
+from importlib.machinery import SourceFileLoader
 
 MAIN = "/workspace/main.py"
 _SIGINT = 2
@@ -27,8 +28,6 @@ def compile_main(job):
 
 def make_main(code):
     """The namespace of a new `__main__`, as CPython makes it for a file."""
-    from importlib.machinery import SourceFileLoader
-
     module = types.ModuleType("__main__")
     space = module.__dict__
     space["__builtins__"] = sys.modules["builtins"]

@@ -13,7 +13,9 @@ import select
 import sys
 
 from cell import linux
-from cell.confine import UID_INSIDE, confine, landlock_abi, set_limits
+from cell.confine import UID_INSIDE, confine, landlock_abi, make_ruleset, set_limits
+from cell.networks import Networks
+from cell.seccomp import install, prepare
 from cell.tree import build_tree, seal_tree
 from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
 
@@ -39,8 +41,12 @@ class Zygote:
         self.cells_socket = _socket.socket(fileno=CELLS_FD)
         self.cells = {}  # id → _Cell
         self.mains = {}  # pid of a cell's first program → id
+        self.inits = {}  # pid of a cell's init → its network
+        self.networks = Networks()
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.landlock = landlock_abi()
+        self.ruleset = make_ruleset(self.landlock) if self.landlock else -1
+        prepare(config["seccomp_cell"])
         self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self):
@@ -79,9 +85,11 @@ class Zygote:
     def _park(self, cell_id, kind, owner, home, fds):
         """Fork a cell; `fds` are the cgroup.procs files it enters and, last, its out-of-memory counter, if any."""
         oom_fd = fds.pop() if fds else -1
+        network = self.networks.enter()
         linux.setns(self.pid_namespace, linux.CLONE_NEWPID)
         linux.unshare(linux.CLONE_NEWPID)
         init_pid = linux.spawn_init()
+        self.inits[init_pid] = network
         status_r, status_w = os.pipe2(os.O_CLOEXEC)
         try:
             pid = os.fork()
@@ -109,7 +117,7 @@ class Zygote:
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         os.setsid()
-        confine(owner, home, self.config["sizes"], cgroup_fds, self.landlock, self.config["seccomp"])
+        confine(owner, home, self.config["sizes"], cgroup_fds, self.ruleset, self.config["seccomp_cell"])
         job_r, job_w = os.pipe()
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
@@ -141,6 +149,9 @@ class Zygote:
                 return
             cell_id = self.mains.pop(pid, None)
             if cell_id is None:
+                network = self.inits.pop(pid, None)
+                if network is not None:
+                    self.networks.give_back(network)
                 continue
             cell = self.cells.pop(cell_id)
             os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
@@ -208,6 +219,7 @@ def start():
     os.chdir("/workspace")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     zygote = Zygote(config)
+    install(config["seccomp_zygote"])
     compile("print(1)", "main.py", "exec")  # the first call builds tables that every cell would build again
     gc.collect()
     gc.freeze()
