@@ -10,29 +10,39 @@ from pathlib import Path
 _ROOT = Path("/sys/fs/cgroup")
 
 
+_SPARE = 128  # groups of ended cells that are kept for others
+
+
 @dataclass(slots=True)
 class CellGroup:
-    """One cell's group: what a cell must write itself into, and where its out-of-memory kills are counted."""
+    """A group for one cell at a time: what the cell must write itself into, and where its out-of-memory kills are counted."""
 
     folder: Path
     procs_fd: int
     oom_fd: int
+    usual: bool = True  # whether its limits are the default ones
 
     def close(self) -> None:
-        """Close the descriptors that were passed on."""
+        """Close its descriptors."""
         os.close(self.procs_fd)
         os.close(self.oom_fd)
 
 
 @dataclass(slots=True)
 class Cgroups:
-    """The groups of one supervisor. `version` is "v2", "v1" or "none"; memory limits are bytes."""
+    """The groups of one supervisor. `version` is "v2", "v1" or "none"; memory limits are bytes.
+
+    A group whose cell has ended is used again: an empty group is as good as a new one, and making one costs more than a message.
+    """
 
     version: str
     folder: Path | None
     memory_bytes: int
     processes: int
-    _removable: list[Path] = field(default_factory=list[Path])
+    _used: dict[int, CellGroup] = field(default_factory=dict[int, CellGroup])
+    _spare: list[CellGroup] = field(default_factory=list[CellGroup])
+    _leaving: list[CellGroup] = field(default_factory=list[CellGroup])
+    _made: int = 0
 
     @classmethod
     def detect(cls, name: str, memory_bytes: int, processes: int) -> Cgroups:
@@ -44,9 +54,7 @@ class Cgroups:
                 folder.mkdir(exist_ok=True)
                 if version == "v2":
                     _write(folder / "cgroup.subtree_control", "+memory +pids")
-                probe = group.make("probe")
-                probe.close()
-                os.rmdir(probe.folder)
+                group._spare.append(group._make())
             except OSError:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
@@ -54,61 +62,60 @@ class Cgroups:
             return group
         return cls("none", None, memory_bytes, processes)
 
-    def make(self, name: str) -> CellGroup:
-        """Make a cell's group with the default limits. Raises OSError."""
+    def take(self, cell: int) -> CellGroup:
+        """An empty group with the default limits, for this cell until `give_back`. Raises OSError."""
+        if not self._spare and self._leaving:
+            self._sweep()
+        group = self._spare.pop() if self._spare else self._make()
+        self._used[cell] = group
+        return group
+
+    def limit(self, cell: int, memory_bytes: int, processes: int) -> None:
+        """Lower a cell's limits before its program starts. Raises OSError."""
+        group = self._used.get(cell)
+        if group is not None:
+            group.usual = False
+            self._limit(group.folder, memory_bytes, processes)
+
+    def give_back(self, cell: int) -> None:
+        """A cell has ended; its group is free when its last process has gone."""
+        group = self._used.pop(cell, None)
+        if group is not None:
+            self._leaving.append(group)
+
+    def remove_all(self) -> None:
+        """Remove all groups; their processes have ended."""
+        for group in [*self._used.values(), *self._spare, *self._leaving]:
+            group.close()
+            _rmdir(group.folder)
+        if self.folder is not None:
+            _rmdir(self.folder)
+
+    def _sweep(self) -> None:
+        """Find the groups that have become empty: only an empty one can be removed, and has no charge left."""
+        leaving, self._leaving = self._leaving, []
+        for group in leaving:
+            if os.pread(group.procs_fd, 16, 0):
+                self._leaving.append(group)
+            elif group.usual and len(self._spare) < _SPARE:
+                self._spare.append(group)
+            else:
+                group.close()
+                _rmdir(group.folder)
+
+    def _make(self) -> CellGroup:
         assert self.folder is not None
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
+        self._made += 1
+        folder = self.folder / str(self._made)
+        folder.mkdir()
         self._limit(folder, self.memory_bytes, self.processes)
         counter = "memory.events" if self.version == "v2" else "memory.oom_control"
-        procs = os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        procs = os.open(folder / "cgroup.procs", os.O_RDWR | os.O_CLOEXEC)
         try:
             return CellGroup(folder, procs, os.open(folder / counter, os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
             os.close(procs)
             raise
-
-    def limit(self, name: str, memory_bytes: int, processes: int) -> None:
-        """Lower a cell's limits before its program starts."""
-        if self.folder is not None:
-            self._limit(self.folder / name, memory_bytes, processes)
-
-    def cpu_ms(self, name: str) -> int | None:
-        """CPU time that a cell has used, where its group counts it."""
-        if self.version != "v2" or self.folder is None:
-            return None
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            return int((self.folder / name / "cpu.stat").read_text().split()[1]) // 1000
-        return None
-
-    def remove(self, name: str) -> None:
-        """Remove a cell's group, now or when its last process has gone."""
-        if self.folder is not None:
-            self._removable.append(self.folder / name)
-            self.sweep()
-
-    def sweep(self) -> None:
-        """Remove what could not be removed before."""
-        kept: list[Path] = []
-        for folder in self._removable:
-            try:
-                folder.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:
-                kept.append(folder)
-        self._removable = kept
-
-    def remove_all(self) -> None:
-        """Remove the parent group and what is in it; its processes have ended."""
-        if self.folder is None:
-            return
-        for folder in self.folder.iterdir():
-            if folder.is_dir():
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
 
     def _limit(self, folder: Path, memory_bytes: int, processes: int) -> None:
         if self.version == "v2":
@@ -136,6 +143,11 @@ def _candidates() -> list[tuple[str, Path]]:
         elif "memory" in controllers.split(","):
             found.append(("v1", _ROOT / "memory" / path.lstrip("/")))
     return found
+
+
+def _rmdir(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _write(path: Path, text: str) -> None:

@@ -75,7 +75,6 @@ class Supervisor:
         finally:
             for zygote in self.zygotes.values():
                 _end(zygote.pid)
-            self.cgroups.sweep()
             self.cgroups.remove_all()
 
     def _turn(self) -> bool:
@@ -119,7 +118,7 @@ class Supervisor:
             _, _, wall_ms, memory_bytes, processes = message
             if memory_bytes != self.config["memory_bytes"] or processes != self.config["processes"]:
                 with contextlib.suppress(OSError):
-                    self.cgroups.limit(str(cell), memory_bytes, processes)
+                    self.cgroups.limit(cell, memory_bytes, processes)
             if self.watchdog is not None:
                 self.watchdog.add(cell, memory_bytes)
             heapq.heappush(self.deadlines, (time.monotonic() + wall_ms / 1000, cell))
@@ -137,7 +136,7 @@ class Supervisor:
         fds: list[int] = []
         if self.cgroups.folder is not None:
             try:
-                group = self.cgroups.make(str(cell))
+                group = self.cgroups.take(cell)
             except OSError:
                 self._say(("lost", cell))
                 return
@@ -193,7 +192,7 @@ class Supervisor:
 
     def _forget(self, cell: int) -> None:
         self.cells.pop(cell, None)
-        self.cgroups.remove(str(cell))
+        self.cgroups.give_back(cell)
         if self.watchdog is not None:
             self.watchdog.remove(cell)
         if len(self.deadlines) > 2 * len(self.cells) + 64:
@@ -206,8 +205,6 @@ class Supervisor:
         zygote.control.close()
         self.zygotes.pop(zygote.name, None)
         _end(zygote.pid)
-        for fd in [fd for _, fds in zygote.backlog for fd in fds]:
-            os.close(fd)
         for cell in [cell for cell, name in self.cells.items() if name == zygote.name]:
             self._forget(cell)
         self._say(("down", zygote.name, zygote.ready))
@@ -263,9 +260,6 @@ def _send(control: socket.socket, packet: bytes, fds: list[int]) -> None:
         socket.send_fds(control, [packet], fds)
     except OSError:
         pass  # the zygote is gone: its socket's end says so, and its cells are given up there
-    finally:
-        for fd in fds:
-            os.close(fd)
 
 
 def _write(path: str, text: str) -> None:

@@ -64,22 +64,33 @@ def confine(owner, home, sizes, cgroup_fds, ruleset, seccomp_program):
     install(seccomp_program)
 
 
-def set_limits(processes, open_files, cpu_s, file_bytes, data_bytes):
-    """Lower this process's limits; a hard limit that is lower already stays."""
+def set_zygote_limits():
+    """What every cell inherits: no core file, little locked memory, few queued signals and messages."""
     for kind, value in (
-        (resource.RLIMIT_NPROC, processes),
-        (resource.RLIMIT_NOFILE, open_files),
-        (resource.RLIMIT_CPU, cpu_s),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_DATA, data_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 65_536),
         (resource.RLIMIT_MSGQUEUE, 65_536),
         (resource.RLIMIT_SIGPENDING, 256),
     ):
+        _lower(kind, value)
+
+
+def set_limits(processes, open_files, cpu_s, file_bytes, data_bytes):
+    """Lower this process's own limits; a hard limit that is lower already stays."""
+    _lower(resource.RLIMIT_NPROC, processes)
+    _lower(resource.RLIMIT_NOFILE, open_files)
+    _lower(resource.RLIMIT_CPU, cpu_s)
+    _lower(resource.RLIMIT_FSIZE, file_bytes)
+    if data_bytes >= 0:
+        _lower(resource.RLIMIT_DATA, data_bytes)
+
+
+def _lower(kind, value):
+    try:
+        resource.setrlimit(kind, (value, value))
+    except ValueError:  # over the hard limit, which only the real root could raise
         hard = resource.getrlimit(kind)[1]
-        wanted = value if hard == resource.RLIM_INFINITY or (value != resource.RLIM_INFINITY and value < hard) else hard
-        resource.setrlimit(kind, (wanted, wanted))
+        resource.setrlimit(kind, (hard, hard))
 
 
 def _write(path, data):

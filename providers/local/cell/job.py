@@ -36,7 +36,8 @@ def receive():
     for path, content in job.files:
         _put(path, content)
     _put(job.file_name, job.code)
-    os.environ.update(job.env)
+    if job.env:
+        os.environ.update(job.env)
     if job.compile_argv:
         _compile(job)
     os.close(STATUS_FD)
@@ -69,12 +70,10 @@ def _put(path, content):
     if folder:
         os.makedirs(folder, exist_ok=True)
     fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
-    finally:
-        os.close(fd)
+    written = os.write(fd, content)
+    while written < len(content):
+        written += os.write(fd, content[written : written + (1 << 20)])
+    os.close(fd)
 
 
 def _compile(job):
@@ -108,5 +107,3 @@ def prepare_interpreter(job):
     sys.argv[:] = job.argv[1:]
     sys.orig_argv[:] = job.argv
     sys.path[0] = "/workspace"
-    for name in [name for name in sys.modules if name == "cell" or name.startswith("cell.")]:
-        del sys.modules[name]

@@ -27,7 +27,7 @@ PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 
-SIGCHLD = 17
+WALL = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -140,12 +140,12 @@ def spawn_init():
     """Start the first process of the pid namespace of the next children; returns its pid.
 
     It shares this process's memory, which makes it cheap (no page table is copied); it never writes to it. All signals are
-    blocked in it, so that no handler of this process can run there.
+    blocked in it, so that no handler of this process can run there. Its end sends no signal: only a wait with WALL sees it.
     """
     if not _init_page:
         _prepare_init(os.uname().machine)
     _sigprocmask(2, _ALL_SIGNALS, _OLD_SIGNALS)
     try:
-        return _check(_clone(_init_page, _init_page + 2 * _PAGE - 64, CLONE_VM | SIGCHLD, _init_page + 1024), "clone")
+        return _check(_clone(_init_page, _init_page + 2 * _PAGE - 64, CLONE_VM, _init_page + 1024), "clone")
     finally:
         _sigprocmask(2, _OLD_SIGNALS, None)

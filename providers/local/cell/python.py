@@ -13,13 +13,17 @@ from importlib.machinery import SourceFileLoader
 
 MAIN = "/workspace/main.py"
 _SIGINT = 2
-_before = frozenset()
+_modules_before = 0
+
+
+def remember_modules():
+    """Note, in a zygote, which modules every program finds imported: those that come later are the program's own."""
+    global _modules_before
+    _modules_before = len(sys.modules) - 1  # without __main__, which each program has of its own
 
 
 def compile_main(job):
     """Compile the program; when that fails, become an ordinary interpreter, whose messages are the real ones."""
-    global _before
-    _before = frozenset(sys.modules)
     try:
         return compile(job.code, MAIN, "exec", dont_inherit=True)
     except BaseException:  # SyntaxError, ValueError, RecursionError, MemoryError: whatever it is
@@ -36,7 +40,8 @@ def make_main(code):
     space["__cached__"] = None
     if sys.version_info < (3, 14):
         space["__annotations__"] = {}
-    sys.modules["__main__"] = module
+    del sys.modules["__main__"]
+    sys.modules["__main__"] = module  # the last one, so that it is dropped with what the program imports
     return space
 
 
@@ -109,18 +114,17 @@ def _drop_modules():
         if hasattr(sys, name):
             setattr(sys, name, None)
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
-    modules = [sys.modules.pop(name) for name in list(sys.modules) if name not in _before or name == "__main__"]
-    spaces = [module.__dict__ for module in modules if isinstance(module, types.ModuleType)]
-    del modules
+    spaces = []
+    while len(sys.modules) > _modules_before:
+        _, module = sys.modules.popitem()
+        if isinstance(module, types.ModuleType):
+            spaces.append(module.__dict__)
+        del module
     gc.collect()
-    for space in reversed(spaces):
-        for name in list(space):
-            if name.startswith("_") and name != "__builtins__":
-                space[name] = None
-        for name in list(space):
-            if name != "__builtins__":
-                space[name] = None
-    gc.collect()
+    for space in spaces:
+        names = [name for name in space if name != "__builtins__"]
+        for name in [name for name in names if name.startswith("_")] + names:
+            space[name] = None
 
 
 def _flush():

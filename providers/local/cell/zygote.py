@@ -8,12 +8,11 @@ import _signal
 import _socket
 import gc
 import os
-import resource
 import select
 import sys
 
-from cell import linux
-from cell.confine import UID_INSIDE, confine, landlock_abi, make_ruleset, set_limits
+from cell import linux, python
+from cell.confine import UID_INSIDE, confine, landlock_abi, make_ruleset, set_limits, set_zygote_limits
 from cell.networks import Networks
 from cell.seccomp import install, prepare
 from cell.tree import build_tree, seal_tree
@@ -23,12 +22,14 @@ _SIGKILL = 9
 
 
 class _Cell:
-    __slots__ = ("cause", "init_pid", "oom_fd", "status_fd")
+    __slots__ = ("cause", "init_pid", "network", "oom_before", "oom_fd", "status_fd")
 
-    def __init__(self, init_pid, status_fd, oom_fd):
+    def __init__(self, init_pid, network, status_fd, oom_fd):
         self.init_pid = init_pid
+        self.network = network
         self.status_fd = status_fd
         self.oom_fd = oom_fd
+        self.oom_before = _oom_kills(oom_fd) if oom_fd >= 0 else 0  # groups are used again
         self.cause = None
 
 
@@ -41,7 +42,7 @@ class Zygote:
         self.cells_socket = _socket.socket(fileno=CELLS_FD)
         self.cells = {}  # id → _Cell
         self.mains = {}  # pid of a cell's first program → id
-        self.inits = {}  # pid of a cell's init → its network
+        self.ending = []  # cells whose init was killed and is not yet reaped
         self.networks = Networks()
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.landlock = landlock_abi()
@@ -85,11 +86,12 @@ class Zygote:
     def _park(self, cell_id, kind, owner, home, fds):
         """Fork a cell; `fds` are the cgroup.procs files it enters and, last, its out-of-memory counter, if any."""
         oom_fd = fds.pop() if fds else -1
+        if self.ending:
+            self._take_back_networks()
         network = self.networks.enter()
         linux.setns(self.pid_namespace, linux.CLONE_NEWPID)
         linux.unshare(linux.CLONE_NEWPID)
         init_pid = linux.spawn_init()
-        self.inits[init_pid] = network
         status_r, status_w = os.pipe2(os.O_CLOEXEC)
         try:
             pid = os.fork()
@@ -108,7 +110,7 @@ class Zygote:
         for fd in fds:
             os.close(fd)
         self.mains[pid] = cell_id
-        self.cells[cell_id] = _Cell(init_pid, status_w, oom_fd)
+        self.cells[cell_id] = _Cell(init_pid, network, status_w, oom_fd)
         if self.config["watch"]:
             self.control.sendall(pack(("forked", cell_id, (pid, init_pid))))
         return None
@@ -147,15 +149,10 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            cell_id = self.mains.pop(pid, None)
-            if cell_id is None:
-                network = self.inits.pop(pid, None)
-                if network is not None:
-                    self.networks.give_back(network)
-                continue
+            cell_id = self.mains.pop(pid)
             cell = self.cells.pop(cell_id)
             os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
-            oom = cell.oom_fd >= 0 and os.WIFSIGNALED(status) and _oom_kills(cell.oom_fd) > 0
+            oom = cell.oom_fd >= 0 and os.WIFSIGNALED(status) and _oom_kills(cell.oom_fd) > cell.oom_before
             record = ("end", status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss, cell.cause, oom)
             try:
                 os.write(cell.status_fd, frame(record))
@@ -164,7 +161,17 @@ class Zygote:
             os.close(cell.status_fd)
             if cell.oom_fd >= 0:
                 os.close(cell.oom_fd)
+            self.ending.append(cell)
             self.control.sendall(pack(("ended", cell_id)))
+
+    def _take_back_networks(self):
+        """Reap the inits of cells that have ended: from then on nobody is left in their networks."""
+        ending, self.ending = self.ending, []
+        for cell in ending:
+            if os.waitpid(cell.init_pid, os.WNOHANG | linux.WALL)[0]:
+                self.networks.give_back(cell.network)
+            else:
+                self.ending.append(cell)
 
 
 def _ignore(number, stack):
@@ -217,9 +224,12 @@ def start():
     control.detach()
     seal_tree()
     os.chdir("/workspace")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    set_zygote_limits()
     zygote = Zygote(config)
     install(config["seccomp_zygote"])
+    for name in [name for name in sys.modules if name == "cell" or name.startswith("cell.")]:
+        del sys.modules[name]  # a program sees no trace of these
+    python.remember_modules()
     compile("print(1)", "main.py", "exec")  # the first call builds tables that every cell would build again
     gc.collect()
     gc.freeze()
