@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import asyncio
 import contextlib
 import os
@@ -11,48 +10,19 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import structlog
 
 from sandql.core.errors import ProviderUnavailable, ResourceError
 from sandql.providers.local.cell.wire import MAX_PACKET, pack, unpack
+from sandql.providers.local.cells import Cell, Pool, receive_cell
 
-_FDS_OF_A_CELL: Final = 5
 _COLD_START_S: Final = 10.0
 _RESTART_S: Final = 0.02
 _FAILED_STARTS: Final = 3  # zygotes that end before they are ready, until the provider says that it cannot isolate
 _log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Cell:
-    """A parked cell: our ends of its pipes, and its workspace directory. `close` is for good."""
-
-    id: int
-    kind: str
-    job_w: int
-    stdout_r: int
-    stderr_r: int
-    status_r: int
-    workspace: int
-
-    def alive(self) -> bool:
-        """Whether it still waits for a job: its status pipe has neither a word nor an end."""
-        try:
-            os.read(self.status_r, 1)
-        except BlockingIOError:
-            return True
-        return False
-
-    def close(self) -> None:
-        """Close our ends that are still open; a cell without a job ends by that."""
-        for name in ("job_w", "stdout_r", "stderr_r", "status_r", "workspace"):
-            fd = getattr(self, name)
-            if fd >= 0:
-                os.close(fd)
-                setattr(self, name, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +35,12 @@ class EngineConfig:
     max_queued: int
 
 
-@dataclass(slots=True)
-class _Pool:
-    size: int
-    parked: deque[Cell] = field(default_factory=deque[Cell])
-    parking: int = 0
-    waiters: deque[asyncio.Future[Cell]] = field(default_factory=deque[asyncio.Future[Cell]])
-
-
 class Engine:
     """Cells on demand. `start` and `aclose` are called once each."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
-        self._pools = {kind: _Pool(size) for kind, size in config.pools.items()}
+        self._pools = {kind: Pool(size) for kind, size in config.pools.items()}
         self._kinds: dict[int, str] = {}  # cells that were asked for and have not come
         self._homes: dict[int, tuple[asyncio.Future[Cell], str, int | None]] = {}
         self._next_id = 0
@@ -364,22 +326,9 @@ class Engine:
 
     def _from_cells(self) -> None:
         assert self._cells is not None
-        fds = array.array("i")
-        try:
-            data, ancillary, _, _ = self._cells.recvmsg(MAX_PACKET, socket.CMSG_SPACE(_FDS_OF_A_CELL * fds.itemsize), socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
+        cell = receive_cell(self._cells)
+        if cell is None:
             return
-        for level, kind_of, raw in ancillary:
-            if level == socket.SOL_SOCKET and kind_of == socket.SCM_RIGHTS:
-                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
-        if len(fds) != _FDS_OF_A_CELL:
-            for fd in fds:
-                os.close(fd)
-            return
-        _, cell_id, kind, _ = cast("tuple[str, int, str, str | None]", unpack(data))
-        cell = Cell(cell_id, kind, *fds)
-        for fd in fds[:4]:
-            os.set_blocking(fd, False)
         self._deliver(cell)
 
     def _deliver(self, cell: Cell) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from base64 import b64encode
 from collections.abc import Mapping
@@ -17,16 +18,21 @@ from sandql.providers.local.languages import Toolchain
 # Variables that an interpreter or libc reads when it starts: a program that is given one gets an interpreter started with it.
 _READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "NODE_", "OPENSSL_", "SSL_", "TZ", "HOME", "PATH", "UV_")
 _UNLIMITED: Final = -1
+_COMPILED_ELSEWHERE: Final = ("go", "rust", "java", "c", "cpp")
 _ID_BYTES: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job's bytes, with standard input behind them; `kind` says which cells can do it."""
+    """A job's bytes, with standard input behind them; `kind` says which cells can do it.
+
+    `litter` is the name of the program's own file where that lies in a home, to be removed after the run; else None.
+    """
 
     id: str
     kind: str
     data: bytes
+    litter: str | None
 
 
 class Jobs:
@@ -46,22 +52,28 @@ class Jobs:
         """The job for a checked request."""
         toolchain = self._toolchains[request.language]
         limits = request.limits
+        commands = toolchain.commands(request.code, limits.memory_bytes)
+        run = ("python3", commands.file_name) if request.language == "python" else commands.run
+        compile_argv, file_name, litter = commands.compile, commands.file_name, None
+        if not fresh:
+            file_name, litter = _name_in_home(request.language, file_name)
+            run = tuple(file_name if part == commands.file_name else part for part in run)
+            compile_argv = compile_argv and tuple(file_name if part == commands.file_name else part for part in compile_argv)
         plain = not any(name.startswith(_READ_AT_START) for name in request.env)
         usual = (limits.processes, limits.open_files) == self._defaults
         if fresh and self._node_parked and plain and usual and request.language == "javascript":
-            return Job(self.new_id(), "node", _node_frame(toolchain, request) + request.stdin)
-        in_place = request.language == "python" and plain
+            return Job(self.new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
         message = (
-            in_place,
-            toolchain.file_name,
+            request.language == "python" and plain,
+            file_name,
             request.code,
-            [*toolchain.run, *request.args],
-            list(toolchain.compile) if toolchain.compile else None,
+            [*run, *request.args],
+            list(compile_argv) if compile_argv else None,
             {**toolchain.env, **request.env},
             [(file.path, file.content) for file in request.files],
             self.cell_limits(limits),
         )
-        return Job(self.new_id(), "python", frame(message) + request.stdin)
+        return Job(self.new_id(), "python", frame(message) + request.stdin, litter)
 
     def cell_limits(self, limits: Limits) -> tuple[int, int, int, int, int]:
         """The resource limits of a cell's processes: processes, open files, CPU seconds, file bytes, data bytes."""
@@ -69,9 +81,20 @@ class Jobs:
         return limits.processes, limits.open_files, max(1, -(-limits.cpu_ms // 1000)), limits.workspace_bytes, data
 
 
-def _node_frame(toolchain: Toolchain, request: RunRequest) -> bytes:
+def _name_in_home(language: str, file_name: str) -> tuple[str, str | None]:
+    """Where a program's own file goes in a home, so that no file of the owner's is overwritten, and what is to be removed later.
+
+    It lies in the workspace, since imports are looked for beside it; but what is compiled leaves nothing there.
+    """
+    if language in _COMPILED_ELSEWHERE:
+        return f"/tmp/{file_name}", None
+    name = f".main-{secrets.token_hex(4)}{os.path.splitext(file_name)[1]}"
+    return name, name
+
+
+def _node_frame(file_name: str, request: RunRequest) -> bytes:
     message = {
-        "file": toolchain.file_name,
+        "file": file_name,
         "code": b64encode(request.code).decode(),
         "args": request.args,
         "env": dict(request.env),

@@ -67,7 +67,7 @@ class CellRun:
                 pass
 
     def close(self) -> None:
-        """Let go of the cell's pipes."""
+        """Stop reading and writing the cell's pipes, whose descriptors the cell's borrower closes."""
         cell = self._cell
         for fd in self._reading:
             self._loop.remove_reader(fd)
@@ -78,7 +78,6 @@ class CellRun:
             self._loop.remove_writer(cell.job_w)
         if not self.ended.done():
             self.ended.cancel()
-        cell.close()
 
     def _send_job(self) -> None:
         cell = self._cell

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Final
 
 from sandql.core.errors import BadRequest
@@ -164,12 +164,15 @@ class LocalSandbox:
         try:
             yield cell, job
         finally:
+            if job.litter is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(job.litter, dir_fd=cell.workspace)
             cell.close()
             if self._home is None:
                 self._engine.restock(job.kind)
 
     @contextlib.contextmanager
-    def _workspace(self):  # noqa: ANN202
+    def _workspace(self) -> Generator[Workspace]:
         if self._home is None:
             raise BadRequest(f'sandboxId: a fresh sandbox keeps no files; use "{HOME}"')
         fd = os.open(self._home.files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

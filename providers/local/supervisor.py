@@ -212,8 +212,13 @@ class Supervisor:
 
     def _start_zygote(self, name: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        config = dict(
-            self.config["zygote"], zygote=name, real_root=self.real_root, watch=self.watchdog is not None, homes=self.config["homes"] if name == "homes" else None)
+        config = {
+            **self.config["zygote"],
+            "zygote": name,
+            "real_root": self.real_root,
+            "watch": self.watchdog is not None,
+            "homes": self.config["homes"] if name == "homes" else None,
+        }
         pid = os.fork()
         if pid == 0:
             self._become_zygote(theirs)

@@ -12,7 +12,7 @@ _zygote.start()
 _work = _job.receive()
 _code = _python.compile_main(_work)  # what does not compile is run by a new interpreter, which says it best
 _job.prepare_interpreter(_work)
-_namespace = _python.make_main(_code)
+_namespace = _python.make_main(_work)
 _leave = _python.leave
 _failed = _python.report
 _status = 0

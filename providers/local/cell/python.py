@@ -11,7 +11,6 @@ import sys
 import types
 from importlib.machinery import SourceFileLoader
 
-MAIN = "/workspace/main.py"
 _SIGINT = 2
 _modules_before = 0
 
@@ -25,18 +24,19 @@ def remember_modules():
 def compile_main(job):
     """Compile the program; when that fails, become an ordinary interpreter, whose messages are the real ones."""
     try:
-        return compile(job.code, MAIN, "exec", dont_inherit=True)
+        return compile(job.code, "/workspace/" + job.file_name, "exec", dont_inherit=True)
     except BaseException:  # SyntaxError, ValueError, RecursionError, MemoryError: whatever it is
         os.execv(sys.executable, job.argv)
 
 
-def make_main(code):
+def make_main(job):
     """The namespace of a new `__main__`, as CPython makes it for a file."""
+    path = "/workspace/" + job.file_name
     module = types.ModuleType("__main__")
     space = module.__dict__
     space["__builtins__"] = sys.modules["builtins"]
-    space["__loader__"] = SourceFileLoader("__main__", MAIN)
-    space["__file__"] = MAIN
+    space["__loader__"] = SourceFileLoader("__main__", path)
+    space["__file__"] = path
     space["__cached__"] = None
     if sys.version_info < (3, 14):
         space["__annotations__"] = {}
