@@ -60,7 +60,7 @@ class Jobs:
             run = tuple(file_name if part == commands.file_name else part for part in run)
             compile_argv = compile_argv and tuple(file_name if part == commands.file_name else part for part in compile_argv)
         plain = not any(name.startswith(_READ_AT_START) for name in request.env)
-        usual = (limits.processes, limits.open_files) == self._defaults
+        usual = (limits.processes, limits.open_files) == self._defaults and limits.cpu_ms >= limits.wall_ms
         if fresh and self._node_parked and plain and usual and request.language == "javascript":
             return Job(self.new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
         message = (

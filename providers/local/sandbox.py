@@ -25,7 +25,7 @@ _STREAM_BUFFER: Final = 1 << 20  # bytes of output that wait for a slow reader b
 _MAX_FILES_LISTED: Final = 65_536
 _MAX_ARTIFACTS: Final = 256
 _TAIL: Final = 4096
-_QUOTA_CHECK_S: Final = 0.25
+_QUOTA_CHECK_S: Final = 0.1
 
 
 class _Kept:
@@ -187,17 +187,26 @@ class LocalSandbox:
         run.start()
 
     async def _until_end(self, cell: Cell, run: CellRun, request: RunRequest) -> End | None:
-        if self._home is None:
-            return await run.ended
+        limits = request.limits
+        mounted = (self._settings.workspace_bytes, self._settings.workspace_inodes)
+        if self._home is None and (limits.workspace_bytes, limits.workspace_inodes) == mounted:
+            return await run.ended  # the kernel keeps these
         while True:
             done, _ = await asyncio.wait((run.ended,), timeout=_QUOTA_CHECK_S)
             if done:
                 return run.ended.result()
-            used_bytes, used_inodes = await asyncio.to_thread(Workspace(cell.workspace).usage)
+            used_bytes, used_inodes = await self._usage(cell)
             if used_bytes > request.limits.workspace_bytes:
                 self._engine.kill(cell, "WORKSPACE_BYTES")
             elif used_inodes > request.limits.workspace_inodes:
                 self._engine.kill(cell, "WORKSPACE_INODES")
+
+    async def _usage(self, cell: Cell) -> tuple[int, int]:
+        """Bytes and inodes in the cell's workspace."""
+        if self._home is not None:
+            return await asyncio.to_thread(Workspace(cell.workspace).usage)
+        volume = os.fstatvfs(cell.workspace)
+        return (volume.f_blocks - volume.f_bfree) * volume.f_frsize, volume.f_files - volume.f_ffree
 
     def _finish(self, cell: Cell, run: CellRun) -> None:
         if not run.ended.done():

@@ -56,6 +56,7 @@ class Supervisor:
         self.zygotes: dict[str, _Zygote] = {}
         self.by_fd: dict[int, _Zygote] = {}
         self.cells: dict[int, str] = {}  # cell → its zygote
+        self.started: set[int] = set()  # cells that have a job
         self.deadlines: list[tuple[float, int]] = []
         self.respawns: list[tuple[float, str]] = []
         self.next_owner = 0
@@ -115,6 +116,7 @@ class Supervisor:
         if verb == "park":
             self._park(cell, message[2], message[3], message[4])
         elif verb == "run" and cell in self.cells:
+            self.started.add(cell)
             _, _, wall_ms, memory_bytes, processes = message
             if memory_bytes != self.config["memory_bytes"] or processes != self.config["processes"]:
                 with contextlib.suppress(OSError):
@@ -173,6 +175,8 @@ class Supervisor:
             return
         message = cast("Message", unpack(data))
         if message[0] == "ended":
+            if message[1] not in self.started:
+                self._say(("lost", message[1]))  # it never became a parked cell, or was none any more
             self._forget(message[1])
         elif message[0] == "forked" and self.watchdog is not None:
             self.watchdog.forked(message[1], message[2])
@@ -192,6 +196,7 @@ class Supervisor:
 
     def _forget(self, cell: int) -> None:
         self.cells.pop(cell, None)
+        self.started.discard(cell)
         self.cgroups.give_back(cell)
         if self.watchdog is not None:
             self.watchdog.remove(cell)
@@ -240,7 +245,7 @@ class Supervisor:
                 os.dup2(fd, 100 + target)
             for fd, target in ((110, CONTROL_FD), (111, CELLS_FD), (112, 0), (113, 1)):
                 os.dup2(fd, target)
-            os.closerange(5, 1 << 16)
+            os.closerange(5, os.sysconf("SC_OPEN_MAX"))
             os.umask(0o022)
             os.chdir(self.config["run_dir"])
             os.execve(self.config["python"], ["python3", "main.py"], self.config["env"])

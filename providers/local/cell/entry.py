@@ -16,6 +16,7 @@ _namespace = _python.make_main(_work)
 _leave = _python.leave
 _failed = _python.report
 _status = 0
+_python.forget_frames()
 del _job, _python, _zygote, _work
 try:
     exec(_code, _namespace)

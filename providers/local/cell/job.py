@@ -96,14 +96,14 @@ def _compile(job):
     with open(_COMPILE_OUTPUT, "rb") as file:
         output = file.read(_MAX_COMPILE_OUTPUT)
     os.unlink(_COMPILE_OUTPUT)
-    os.write(STATUS_FD, frame(("compiled", status == 0, output[: 4096 - 64] if len(output) > 4096 else output, wall_ms)))
+    os.write(STATUS_FD, frame(("compiled", status == 0, output, wall_ms)))
     if status:
         os.write(2, output)
         os._exit(_COMPILE_FAILED)
 
 
 def prepare_interpreter(job):
-    """Make this interpreter look as if it had been started for the program: argv, path, and no trace of what it was."""
+    """Make this interpreter look as if it had been started for the program."""
     sys.argv[:] = job.argv[1:]
     sys.orig_argv[:] = job.argv
     sys.path[0] = "/workspace"

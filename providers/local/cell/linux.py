@@ -28,6 +28,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 
 WALL = 0x40000000
+_CLOSE_RANGE = 436
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -97,6 +98,14 @@ class _CapHeader(ctypes.Structure):
 
 _NO_CAPS = ctypes.byref((ctypes.c_uint32 * 6)())
 _CAP_HEADER = ctypes.byref(_CapHeader(0x20080522, 0))
+
+
+def close_from(fd):
+    """Close this descriptor and all above it."""
+    try:
+        syscall(_CLOSE_RANGE, ctypes.c_uint(fd), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
+    except OSError:  # before Linux 5.9
+        os.closerange(fd, os.sysconf("SC_OPEN_MAX"))
 
 
 def drop_capabilities():

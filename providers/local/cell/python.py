@@ -5,12 +5,14 @@ does only what it can notice: threads are joined, atexit functions called, its o
 """
 
 import atexit
+import ctypes
 import gc
 import os
 import sys
 import types
 from importlib.machinery import SourceFileLoader
 
+ENTRY_NAME = "<sandql>"  # what the code of this interpreter's main file is called
 _SIGINT = 2
 _modules_before = 0
 
@@ -27,6 +29,13 @@ def compile_main(job):
         return compile(job.code, "/workspace/" + job.file_name, "exec", dont_inherit=True)
     except BaseException:  # SyntaxError, ValueError, RecursionError, MemoryError: whatever it is
         os.execv(sys.executable, job.argv)
+
+
+def forget_frames():
+    """Give back the depth of recursion that the frame below the program and `exec` take, where the C API can."""
+    if sys.version_info < (3, 12):
+        ctypes.pythonapi.Py_LeaveRecursiveCall()
+        ctypes.pythonapi.Py_LeaveRecursiveCall()
 
 
 def make_main(job):
@@ -50,8 +59,7 @@ def report(error):
     _flush_quietly()
     if isinstance(error, SystemExit):
         return _exit_code(error)
-    trace = error.__traceback__.tb_next  # without the frame of this interpreter's main file
-    error.__traceback__ = trace
+    trace = error.__traceback__ = _own_trace(error)
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
     if sys.version_info >= (3, 12):
         sys.last_exc = error
@@ -64,7 +72,7 @@ def report(error):
     except SystemExit as second:
         return _exit_code(second)
     except BaseException as second:
-        second.__traceback__ = second.__traceback__.tb_next if second.__traceback__ else None
+        second.__traceback__ = second.__traceback__ and second.__traceback__.tb_next
         second.__context__ = None
         sys.stderr.write("Error in sys.excepthook:\n")
         sys.__excepthook__(type(second), second, second.__traceback__)
@@ -75,6 +83,7 @@ def report(error):
 
 def leave(status):
     """End the program: wait for its threads, run its atexit functions, drop what it made, flush, and exit."""
+    _flush_quietly()
     threading = sys.modules.get("threading")
     if threading is not None:
         try:
@@ -92,6 +101,12 @@ def leave(status):
         _signal.signal(_SIGINT, _signal.SIG_DFL)
         os.kill(os.getpid(), _SIGINT)
     os._exit(status & 0xFF)
+
+
+def _own_trace(error):
+    """The traceback without the frame below the program, which some versions of CPython leave out by themselves."""
+    trace = error.__traceback__
+    return trace.tb_next if trace is not None and trace.tb_frame.f_code.co_filename == ENTRY_NAME else trace
 
 
 def _exit_code(error):

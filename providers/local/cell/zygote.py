@@ -133,10 +133,10 @@ class Zygote:
         self.cells_socket.detach()
         self.control.detach()
         os.dup2(status_w, 3, inheritable=False)
-        os.closerange(4, 256)
+        linux.close_from(4)
         if kind == "node":
             argv = self.config["node"]
-            os.closerange(3, 4)
+            os.close(3)
             linux.prctl(linux.PR_SET_DUMPABLE, 1)
             os.execve(argv[0], argv, dict(os.environ))
         return True
