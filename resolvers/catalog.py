@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandql.core.values import Isolation, Language
+from sandql.providers.base import Provider
 from sandql.sandboxes.borrow import Sandboxes
 
 
@@ -20,6 +21,17 @@ class ProviderInfo:
     languages: tuple[Language, ...]
 
 
+def _info(sandboxes: Sandboxes, provider: Provider) -> ProviderInfo:
+    health = provider.health()
+    default = provider.name == sandboxes.settings.default_provider
+    return ProviderInfo(provider.name, default, health.available, health.detail, provider.isolation(), tuple(provider.languages()))
+
+
+def find_provider(sandboxes: Sandboxes, name: str | None = None) -> ProviderInfo:
+    """A provider and its languages, the default one for None; starts no sandbox. Raises BadRequest."""
+    return _info(sandboxes, sandboxes.provider(name))
+
+
 def list_languages(sandboxes: Sandboxes, provider: str | None = None) -> tuple[Language, ...]:
     """The languages of a provider, the default one for None. Raises BadRequest."""
     return tuple(sandboxes.provider(provider).languages())
@@ -27,9 +39,4 @@ def list_languages(sandboxes: Sandboxes, provider: str | None = None) -> tuple[L
 
 def list_providers(sandboxes: Sandboxes) -> list[ProviderInfo]:
     """The providers in use, sorted by name; starts no sandbox."""
-    infos: list[ProviderInfo] = []
-    for name, provider in sorted(sandboxes.providers.items()):
-        health = provider.health()
-        default = name == sandboxes.settings.default_provider
-        infos.append(ProviderInfo(name, default, health.available, health.detail, provider.isolation(), tuple(provider.languages())))
-    return infos
+    return [_info(sandboxes, provider) for _, provider in sorted(sandboxes.providers.items())]

@@ -61,13 +61,18 @@ class Settings(BaseSettings):
     workspace_bytes: Annotated[int, Field(ge=64 * KiB, le=64 * GiB)] = Field(256 * MiB, description="Most bytes in a workspace.")
     workspace_inodes: Annotated[int, Field(ge=16, le=16_777_216)] = Field(65_536, description="Most files and folders in a workspace.")
     output_bytes: Annotated[int, Field(ge=0, le=64 * MiB)] = Field(1 * MiB, description="Most bytes of stdout, and of stderr, kept in a result.")
-    output_hard_bytes: Annotated[int, Field(ge=1, le=64 * GiB)] = Field(64 * MiB, description="Bytes of output after which a run that is not streamed ends with OUTPUT_LIMIT.")
+    output_hard_bytes: Annotated[int, Field(ge=1, le=64 * GiB)] = Field(
+        64 * MiB, description="Bytes of output after which a run that is not streamed ends with OUTPUT_LIMIT."
+    )
     home_idle_s: Annotated[int, Field(ge=60)] = Field(86_400, description="Seconds without use after which a home's files are removed.")
 
     body_bytes: Annotated[int, Field(ge=1024, le=1 * GiB)] = Field(32 * MiB, description="Most bytes of a request's body.")
     query_depth: Annotated[int, Field(ge=1, le=100)] = Field(10, description="Deepest nesting of a GraphQL document.")
     query_aliases: Annotated[int, Field(ge=0, le=1000)] = Field(15, description="Most aliases in a GraphQL document.")
     query_tokens: Annotated[int, Field(ge=10, le=1_000_000)] = Field(2_000, description="Most tokens in a GraphQL document.")
+    query_bytes: Annotated[int, Field(ge=1024, le=16 * MiB)] = Field(
+        256 * KiB, description="Most bytes of a GraphQL document; programs and files may be longer when sent as variables."
+    )
     query_cost: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1_000, description="Most declared cost of a GraphQL document.")
     max_batch: Annotated[int, Field(ge=1, le=100)] = Field(10, description="Most operations in one batched request.")
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(1024, description="Most WebSocket connections at one time.")

@@ -1,0 +1,1 @@
+"""The door: the ASGI application and everything that knows HTTP."""

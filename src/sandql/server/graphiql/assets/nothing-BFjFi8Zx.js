@@ -1,0 +1,1 @@
+const e={},t={};export{t as parsers,e as printers};

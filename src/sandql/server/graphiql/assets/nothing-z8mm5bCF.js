@@ -1,0 +1,1 @@
+var e={},t={};export{t as parsers,e as printers};

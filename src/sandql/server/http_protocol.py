@@ -1,0 +1,80 @@
+"""uvicorn's HTTP protocol, with the bounds on headers that it lacks."""
+
+from __future__ import annotations
+
+from asyncio import TimerHandle
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_S: Final = 10.0
+HEADER_BYTES: Final = 64 * 1024
+
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """What `uvicorn.Config(http=…)` is given. A client has `HEADER_S` to send a request's head, of `HEADER_BYTES` at most.
+
+    The base class is pinned: it is looked at again with every new version of uvicorn.
+    """
+
+    header_s = HEADER_S
+    _head_timer: TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+
+    def connection_made(self, transport: object) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)  # pyright: ignore[reportArgumentType]  (asyncio types it as a BaseTransport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, and hold the head of a request to its bounds."""
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
+        elif self._head_timer is None:
+            self._wait_for_head()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Its head is here."""
+        self._in_head = False
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """A request was answered. An idle connection is closed by the base class."""
+        super().on_response_complete()
+        if not self.pipeline and not self._in_head:
+            self._in_head = True
+            self._head_bytes = 0
+
+    def _wait_for_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.header_s, self._refuse, _TOO_SLOW)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, answer: bytes) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()

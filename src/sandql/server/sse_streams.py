@@ -1,0 +1,94 @@
+"""The event streams of graphql-sse's single connection mode: reservations, their operations, and what waits to be sent."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sandql.core.errors import Conflict, NotFound, RateLimited
+from sandql.core.values import Caller
+from sandql.server.json_bytes import encode_json
+from sandql.server.operation_tasks import OperationTasks
+
+_WAITING: Final = 2  # events ready to be sent; an operation goes on when there is room for its next
+_TOKEN_BYTES: Final = 32
+
+
+class EventStream:
+    """One reservation, and the stream that fulfils it."""
+
+    def __init__(self, caller: Caller, max_operations: int) -> None:
+        self.caller = caller
+        self.operations = OperationTasks(max_operations)
+        self.is_open = False
+        self._events: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
+
+    async def next_result(self, id_: str, result: Mapping[str, Any]) -> None:
+        """Hand over a result of an operation; waits until there is room."""
+        await self._events.put(b"event: next\ndata: " + encode_json({"id": id_, "payload": result}) + b"\n\n")
+
+    async def complete(self, id_: str) -> None:
+        """Hand over the end of an operation; waits until there is room."""
+        await self._events.put(b"event: complete\ndata: " + encode_json({"id": id_}) + b"\n\n")
+
+    async def take(self) -> bytes:
+        """The next event, as it is sent."""
+        return await self._events.get()
+
+
+class EventStreams:
+    """All reservations of the server, by their tokens. A token is of use to the caller who was given it only."""
+
+    def __init__(self, *, most: int, max_operations: int, open_within_s: float) -> None:
+        self._most = most
+        self._max_operations = max_operations
+        self._open_within_s = open_within_s
+        self._streams: dict[str, EventStream] = {}
+
+    def reserve(self, caller: Caller) -> str:
+        """A token for a stream, to be opened within `open_within_s`.
+
+        Raises:
+            RateLimited: there are too many already.
+        """
+        if len(self._streams) >= self._most:
+            message = f"at most {self._most} event streams at one time, and there are as many; try again later"
+            raise RateLimited(message, retry_after_s=self._open_within_s)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._streams[token] = EventStream(caller, self._max_operations)
+        asyncio.get_running_loop().call_later(self._open_within_s, self._drop_unopened, token)
+        return token
+
+    def find(self, caller: Caller, token: str) -> EventStream:
+        """The stream of that token. Raises NotFound."""
+        stream = self._streams.get(token)
+        if stream is None or stream.caller.subject != caller.subject:
+            raise NotFound("no event stream of yours has this token; reserve one with PUT")
+        return stream
+
+    @asynccontextmanager
+    async def opened(self, caller: Caller, token: str) -> AsyncGenerator[EventStream]:
+        """The stream of that token, while it is open; afterwards the token is void and the stream's operations are ended.
+
+        Raises:
+            NotFound: the caller has no such token.
+            Conflict: the stream is open already.
+        """
+        stream = self.find(caller, token)
+        if stream.is_open:
+            raise Conflict("this event stream is open already; reserve another with PUT")
+        stream.is_open = True
+        async with stream.operations:
+            try:
+                yield stream
+            finally:
+                del self._streams[token]  # first, so that no operation starts while they are being ended
+
+    def _drop_unopened(self, token: str) -> None:
+        stream = self._streams.get(token)
+        if stream is not None and not stream.is_open:
+            del self._streams[token]
+            stream.operations.cancel()

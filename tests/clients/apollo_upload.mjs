@@ -1,0 +1,35 @@
+// apollo-upload-client: a file goes up as a multipart request.
+import { ApolloClient, InMemoryCache, gql } from '@apollo/client';
+import UploadHttpLink from 'apollo-upload-client/UploadHttpLink.mjs';
+import { answer, READ } from './documents.mjs';
+
+const [, , httpUrl] = process.argv;
+const UPLOAD = gql('mutation ($path: String!, $file: Upload!) { uploadFile(path: $path, file: $file) }');
+const requests = [];
+
+async function recorded(url, init) {
+  requests.push(init.body instanceof FormData ? 'multipart' : 'json');
+  return fetch(url, init);
+}
+
+const apollo = (headers) =>
+  new ApolloClient({ link: new UploadHttpLink({ uri: httpUrl, fetch: recorded, headers }), cache: new InMemoryCache() });
+const file = new File(['sent as a file: héllo\n'], 'hello.txt', { type: 'text/plain' });
+
+const client = apollo({ 'apollo-require-preflight': 'true' });
+const uploaded = await client.mutate({ mutation: UPLOAD, variables: { path: 'up/hello.txt', file } });
+const read = await client.query({ query: gql(READ), variables: { path: 'up/hello.txt' } });
+
+// Without a header that a foreign page cannot send, the same request may be a forged one.
+const forged = await apollo({})
+  .mutate({ mutation: UPLOAD, variables: { path: 'up/forged.txt', file } })
+  .then(() => 'accepted', (error) => error.statusCode ?? String(error));
+const after = await client.query({ query: gql(READ), variables: { path: 'up/forged.txt' }, errorPolicy: 'all' });
+
+answer({
+  uploaded: uploaded.data.uploadFile,
+  content: read.data.readFile.content,
+  requests,
+  forged,
+  forgedContent: after.data?.readFile?.content ?? null,
+});

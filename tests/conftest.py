@@ -1,0 +1,30 @@
+"""What holds for every test: an environment of its own, and asyncio as the one event loop."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+# Examples are slow now and then on a busy machine; that is no fault of the code.
+hypothesis_settings.register_profile("sandql", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("sandql")
+
+
+def pytest_configure() -> None:
+    """Forget the settings of whoever runs the tests, before a session's first server is started."""
+    for name in [name for name in os.environ if name.startswith("SANDQL_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the homes of tests out of the home of whoever runs them."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of async tests and fixtures."""
+    return "asyncio"

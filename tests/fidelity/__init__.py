@@ -1,0 +1,1 @@
+"""Python in a cell against `python3 main.py`."""

@@ -1,0 +1,58 @@
+"""A client that goes away takes its programs with it, within 100 ms."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.support.raw_http import graphql_bytes, read_until
+from tests.support.twin_server import TwinServer, wait_for
+
+MUTATION = 'mutation { executeCode(code: "hang", language: "script") { success } }'
+SUBSCRIPTION = 'subscription { executeCode(code: "out a\\nhang", language: "script") { __typename ... on ExecutionOutput { text } } }'
+MULTIPART = "Accept: multipart/mixed;subscriptionSpec=1.0"
+EVENTS = "Accept: text/event-stream"
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize(("query", "accept"), [(MUTATION, "Accept: */*"), (MUTATION, EVENTS), (SUBSCRIPTION, EVENTS), (SUBSCRIPTION, MULTIPART)])
+def test_leaving_cancels_the_run(served: TwinServer, query: str, accept: str, count: int) -> None:
+    cancelled = served.twin.cancelled
+    connections = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(count)]
+    for connection in connections:
+        connection.sendall(graphql_bytes(query, accept))
+    wait_for(lambda: served.twin.running == count, "the runs begin")
+    if query is SUBSCRIPTION:
+        for connection in connections:
+            read_until(connection, b'"text":"a\\n"')
+    for connection in connections:
+        connection.close()
+    assert wait_for(lambda: served.twin.running == 0, "the runs are cancelled") < 0.1
+    assert served.twin.cancelled == cancelled + count
+
+
+def test_a_connection_that_is_reset_cancels_too(served: TwinServer) -> None:
+    connection = socket.create_connection(("127.0.0.1", served.port))
+    connection.sendall(graphql_bytes(MUTATION))
+    wait_for(lambda: served.twin.running == 1, "the run begins")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    connection.close()
+    assert wait_for(lambda: served.twin.running == 0, "the run is cancelled") < 0.1
+
+
+def test_a_reader_that_stops_holds_back_its_own_program_only(served: TwinServer) -> None:
+    flood = 'subscription { executeCode(code: "flood 1000000000 65536", language: "script") { ... on ExecutionOutput { text } } }'
+    pieces = served.twin.pieces
+    with socket.create_connection(("127.0.0.1", served.port)) as stopped, socket.create_connection(("127.0.0.1", served.port)) as other:
+        stopped.sendall(graphql_bytes(flood, EVENTS))
+        wait_for(lambda: served.twin.pieces > pieces, "the flood begins")
+        # Another client is answered, several times over, and the flood does not go on meanwhile: it stands at what the sockets hold.
+        held: list[int] = []
+        for _ in range(50):
+            other.sendall(graphql_bytes("{ languages { name } }"))
+            read_until(other, b'"brick"')
+            held.append(served.twin.pieces - pieces)
+        assert held[-1] == held[-10]
+        assert held[-1] < 512
+    wait_for(lambda: served.twin.running == 0, "the flood ends with its reader")

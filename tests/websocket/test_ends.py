@@ -1,0 +1,90 @@
+"""However an operation or a connection ends, the run behind it ends, and soon."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.support.server import Server, running_server
+from tests.websocket.client import BEAT, STREAM, WAIT_S, Socket, socket
+
+# The bound is 100 ms; a loaded machine may be late in noticing, and the program beats every 5 ms.
+_ENDED_WITHIN_S = 0.5
+
+
+def last_beat_s(server: Server) -> float:
+    """When the program of `BEAT` was last alive, once it no longer is: read until it stays the same."""
+    query = {"query": '{ readFile(path: "beat") { content } }'}
+    request = Request(server.url + "/graphql", json.dumps(query).encode(), {"content-type": "application/json"})
+    deadline = time.monotonic() + WAIT_S
+    seen, same = "", 0
+    while same < 20:  # some 100 ms without a beat
+        with urlopen(request, timeout=WAIT_S) as response:
+            content = json.load(response)["data"]["readFile"]["content"]
+        same = same + 1 if content == seen else 0
+        seen = content
+        assert time.monotonic() < deadline, "the program is still alive"
+        time.sleep(0.005)
+    return int(seen) / 1e9
+
+
+def start(client: Socket) -> None:
+    """Start the program and wait until it is alive."""
+    client.subscribe("run", STREAM, code=BEAT, sandboxId="home", timeout=60_000)
+    client.until_text("run", "alive")
+
+
+def test_complete_ends_the_run(server: Server) -> None:
+    with socket(server.ws_url) as client:
+        start(client)
+        client.send({"id": "run", "type": "complete"})
+        ended = time.time()
+        client.subscribe("run", "{ languages { name } }")
+        assert client.results("run"), "the id is free at once, and nothing of the old run comes under it"
+        assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+
+
+def test_closing_the_socket_ends_the_run(server: Server) -> None:
+    with socket(server.ws_url) as client:
+        start(client)
+        ended = time.time()
+        client.raw.close()
+    assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+
+
+def test_a_lost_connection_ends_the_run(server: Server) -> None:
+    with socket(server.ws_url) as client:
+        start(client)
+        ended = time.time()
+        client.raw.socket.shutdown(2)
+    assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+
+
+def test_a_broken_protocol_ends_the_run(server: Server) -> None:
+    with socket(server.ws_url) as client:
+        start(client)
+        ended = time.time()
+        client.send("garbage")
+        assert client.closed()[0] == 4400
+    assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+
+
+def test_a_complete_for_nothing_is_no_fault(server: Server) -> None:
+    with socket(server.ws_url) as client:
+        client.send({"id": "never", "type": "complete"})
+        client.subscribe("q", "{ languages { name } }")
+        assert client.results("q")
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "running"])
+def test_the_end_of_the_server_is_said(busy: bool) -> None:
+    with running_server() as server, socket(server.ws_url) as client:
+        if busy:
+            client.subscribe("run", STREAM, code="import time; print('on', flush=True); time.sleep(30)")
+            client.until_text("run", "on")
+        server.process.terminate()
+        assert client.closed()[0] == 1001
+        assert server.process.wait(WAIT_S) is not None
