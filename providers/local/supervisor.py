@@ -222,6 +222,7 @@ class Supervisor:
             "zygote": name,
             "real_root": self.real_root,
             "watch": self.watchdog is not None,
+            "grouped": self.watchdog is None,
             "homes": self.config["homes"] if name == "homes" else None,
         }
         pid = os.fork()

@@ -6,14 +6,20 @@ import resource
 
 from cell import linux
 from cell.linux import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
-from cell.seccomp import install
-from cell.tree import mount_cell
+from cell.script import Script
+from cell.seccomp import prepare
+from cell.tree import HOMES, add_cell_mounts
 
 _NAMESPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
 UID_INSIDE = 1000  # what every cell sees itself as
 
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
+_SIG_SETMASK = 2
+_SECCOMP_SET_MODE_FILTER = 1
+_CAPABILITY_VERSION = 0x20080522
+
+_LANDLOCK_CREATE = 444
 _MAKE_DEVICES = 0x40 | 0x800  # LANDLOCK_ACCESS_FS_MAKE_CHAR, MAKE_BLOCK
+_IDS_SIZE = 32  # a line of a uid map, padded
 _SCOPES = 0x3  # from ABI 6: abstract sockets and signals stay inside
 
 
@@ -36,32 +42,55 @@ def make_ruleset(abi):
     return linux.syscall(_LANDLOCK_CREATE, ctypes.byref(attribute), ctypes.c_size_t(size), ctypes.c_uint(0))
 
 
-def confine(owner, home, sizes, cgroup_fds, ruleset, seccomp_program):
-    """Turn this process, just forked into a new pid namespace, into a cell.
+class Confinement:
+    """The steps by which a process, just forked into new pid and network namespaces, becomes a cell.
 
-    `owner` is its uid in the zygote's user namespace, `sizes` the bytes and inodes of its workspace, `cgroup_fds` the open
-    cgroup.procs files to enter, `ruleset` a Landlock ruleset or -1. Its network namespace is the one it was forked in.
-    Afterwards it has no capability, and no system call gives it one.
+    `sizes` are the bytes and inodes of its workspace, `grouped` says whether it enters a control group, `ruleset` is a Landlock
+    ruleset or -1. After `enter` it has no capability, and no system call gives it one.
     """
-    for fd in cgroup_fds:
-        os.write(fd, b"0")
-    linux.unshare(_NAMESPACES)
-    mount_cell(owner, home, *sizes)
-    linux.sethostname(b"sandbox")
-    os.chdir("/workspace")
-    if owner != UID_INSIDE:
-        os.setresgid(owner, owner, owner)
-        os.setresuid(owner, owner, owner)
-    linux.unshare(CLONE_NEWUSER)
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else its own entries in /proc belong to root
-    _write("/proc/self/setgroups", b"deny")
-    _write("/proc/self/gid_map", b"%d %d 1" % (UID_INSIDE, owner))
-    _write("/proc/self/uid_map", b"%d %d 1" % (UID_INSIDE, owner))
-    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    linux.drop_capabilities()
-    if ruleset >= 0:
-        linux.syscall(_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint(0))
-    install(seccomp_program)
+
+    def __init__(self, sizes, grouped, ruleset, seccomp_program, homes):
+        self._sizes = sizes
+        self._options = ctypes.create_string_buffer(160)
+        self._ids = ctypes.create_string_buffer(64)
+        self._home = ctypes.create_string_buffer(256) if homes else None
+        script = self._script = Script()
+        script.add("setsid")
+        script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
+        self._group_step = script.add("write", 0, b"0", 1) if grouped else None
+        script.add("unshare", _NAMESPACES)
+        add_cell_mounts(script, self._options, self._home)
+        script.add("sethostname", b"sandbox", 7)
+        script.add("chdir", b"/workspace")
+        self._gid_step = script.add("setresgid", 0, 0, 0)
+        self._uid_step = script.add("setresuid", 0, 0, 0)
+        script.add("unshare", CLONE_NEWUSER)
+        script.add("prctl", linux.PR_SET_DUMPABLE, 1, 0, 0, 0)  # else its own entries in /proc belong to root
+        script.add_write(b"/proc/self/setgroups", b"deny")
+        script.add_write(b"/proc/self/gid_map", (self._ids, _IDS_SIZE))
+        script.add_write(b"/proc/self/uid_map", (self._ids, _IDS_SIZE))
+        script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
+        if ruleset >= 0:
+            script.add("landlock_restrict_self", ruleset, 0)
+        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, prepare(seccomp_program))
+        script.seal()
+
+    def prepare(self, owner, home, group_fd):
+        """Set what differs from cell to cell, in the zygote: the uid of the cell's files, its home's name, its cgroup.procs."""
+        self._options.value = b"size=%d,nr_inodes=%d,uid=%d,gid=%d,mode=1777" % (*self._sizes, owner, owner)
+        self._ids.value = (b"%d %d 1" % (UID_INSIDE, owner)).ljust(_IDS_SIZE)
+        if self._home is not None:
+            self._home.value = os.fsencode("%s/%s/files" % (HOMES, home))
+        if self._group_step is not None:
+            self._script.set(self._group_step, 0, group_fd)
+        for step in (self._gid_step, self._uid_step):
+            for argument in range(3):
+                self._script.set(step, argument, owner)
+
+    def enter(self):
+        """Become a cell, in the child. Raises OSError with the name of the step that failed: then the process must end."""
+        self._script.run()
 
 
 def set_zygote_limits():
@@ -91,11 +120,3 @@ def _lower(kind, value):
     except ValueError:  # over the hard limit, which only the real root could raise
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (hard, hard))
-
-
-def _write(path, data):
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)

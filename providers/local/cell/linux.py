@@ -24,7 +24,6 @@ MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
-PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 
 WALL = 0x40000000
@@ -42,7 +41,7 @@ _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 # Looked up here, once, so that no cell has to.
 _mount, _umount2, _pivot_root, _unshare, _setns = _libc.mount, _libc.umount2, _libc.pivot_root, _libc.unshare, _libc.setns
-_prctl, _sethostname, _capset, _clone, _sigprocmask = _libc.prctl, _libc.sethostname, _libc.capset, _libc.clone, _libc.sigprocmask
+_prctl, _clone, _sigprocmask = _libc.prctl, _libc.clone, _libc.sigprocmask
 
 
 def _check(result, name):
@@ -72,6 +71,13 @@ def unshare(flags):
     _check(_unshare(flags), "unshare")
 
 
+def signal_descriptor(number):
+    """Block a signal, and return a descriptor that is readable when it is pending."""
+    mask = (ctypes.c_ulong * 16)(1 << (number - 1))
+    _check(_sigprocmask(0, mask, None), "sigprocmask")
+    return _check(_libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC), "signalfd")
+
+
 def setns(fd, flags):
     """setns(2)."""
     _check(_setns(fd, flags), "setns")
@@ -82,22 +88,9 @@ def prctl(option, first=0, second=0):
     return _check(_prctl(option, first, second, 0, 0), "prctl")
 
 
-def sethostname(name):
-    """sethostname(2); `name` is bytes."""
-    _check(_sethostname(name, len(name)), "sethostname")
-
-
 def syscall(number, *arguments):
     """A system call by number; ints and bytes or ctypes objects as arguments."""
     return _check(_syscall(ctypes.c_long(number), *arguments), "syscall %d" % number)
-
-
-class _CapHeader(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-_NO_CAPS = ctypes.byref((ctypes.c_uint32 * 6)())
-_CAP_HEADER = ctypes.byref(_CapHeader(0x20080522, 0))
 
 
 def close_from(fd):
@@ -106,11 +99,6 @@ def close_from(fd):
         syscall(_CLOSE_RANGE, ctypes.c_uint(fd), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
     except OSError:  # before Linux 5.9
         os.closerange(fd, os.sysconf("SC_OPEN_MAX"))
-
-
-def drop_capabilities():
-    """Empty the permitted, effective and inheritable sets for good."""
-    _check(_capset(_CAP_HEADER, _NO_CAPS), "capset")
 
 
 # The first process of a pid namespace must live as long as the namespace and take in orphans. It needs no memory of its
@@ -125,20 +113,29 @@ _INIT_CODE = {
     ),
 }
 _PAGE = 4096
+_INIT_ACTION_AT = 1024
 _init_page = 0
+
+
+def _map_code(code):
+    """Two new pages: the first holds the instructions and can't be written any more, the second is free. Returns their address."""
+    page = _libc.mmap(None, 2 * _PAGE, 3, 0x22, -1, 0)  # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+    if page in (None, ctypes.c_void_p(-1).value):
+        raise MemoryError("mmap")
+    ctypes.memmove(page, code, len(code))
+    _check(_libc.mprotect(page, _PAGE, 5), "mprotect")  # PROT_READ | PROT_EXEC
+    return page
+
+
+def machine_code(code, result, *arguments):
+    """A function of these instructions, with ctypes types of its result and arguments."""
+    return ctypes.CFUNCTYPE(result, *arguments)(_map_code(code))
 
 
 def _prepare_init(machine):
     global _init_page
-    page = _libc.mmap(None, 2 * _PAGE, 3, 0x22, -1, 0)  # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
-    if page in (None, ctypes.c_void_p(-1).value):
-        raise MemoryError("mmap")
-    code = _INIT_CODE[machine]
-    ctypes.memmove(page, code, len(code))
-    action = (ctypes.c_ulong * 4)(1, 0, 0, 0)  # the kernel's struct sigaction with SIG_IGN
-    ctypes.memmove(page + 1024, action, ctypes.sizeof(action))
-    _check(_libc.mprotect(page, _PAGE, 5), "mprotect")  # PROT_READ | PROT_EXEC; the second page is the stack
-    _init_page = page
+    action = bytes((ctypes.c_ulong * 4)(1, 0, 0, 0))  # the kernel's struct sigaction with SIG_IGN
+    _init_page = _map_code(_INIT_CODE[machine].ljust(_INIT_ACTION_AT, b"\0") + action)
 
 
 _ALL_SIGNALS = (ctypes.c_ulong * 16)(*[ctypes.c_ulong(-1).value] * 16)
@@ -155,6 +152,6 @@ def spawn_init():
         _prepare_init(os.uname().machine)
     _sigprocmask(2, _ALL_SIGNALS, _OLD_SIGNALS)
     try:
-        return _check(_clone(_init_page, _init_page + 2 * _PAGE - 64, CLONE_VM, _init_page + 1024), "clone")
+        return _check(_clone(_init_page, _init_page + 2 * _PAGE - 64, CLONE_VM, _init_page + _INIT_ACTION_AT), "clone")
     finally:
         _sigprocmask(2, _OLD_SIGNALS, None)

@@ -74,24 +74,23 @@ def seal_tree():
     mount(None, b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID)
 
 
-def mount_cell(owner, home, workspace_bytes, workspace_inodes):
-    """Mount a cell's own /proc, /workspace, /tmp, /dev/shm and /dev/pts, in its new mount namespace.
+def add_cell_mounts(script, size_options, home):
+    """Add the mounts of a cell's own /proc, /workspace, /tmp, /dev/shm and /dev/pts, made in its new mount namespace.
 
-    `owner` is the uid and gid of its files; `home` is the name of a kept workspace, or None for an empty one that goes with
-    the cell. The sizes bound /workspace, /tmp and /dev/shm each; memory limits bound their sum.
+    `size_options` is a buffer with the size, inodes and owner of each of /workspace, /tmp and /dev/shm; memory limits bound their
+    sum. `home` is a buffer with the path of a kept workspace, or None for an empty one that goes with the cell.
     """
     flags = MS_NOSUID | MS_NODEV
-    mount(b"proc", b"/proc", b"proc", flags | MS_NOEXEC, b"hidepid=2")
-    sizes = b"size=%d,nr_inodes=%d,uid=%d,gid=%d" % (workspace_bytes, workspace_inodes, owner, owner)
+    script.add("mount", b"proc", b"/proc", b"proc", flags | MS_NOEXEC, b"hidepid=2")
     if home is None:
-        mount(b"workspace", b"/workspace", b"tmpfs", flags, sizes + b",mode=0755")
+        script.add("mount", b"workspace", b"/workspace", b"tmpfs", flags, size_options)
     else:
-        mount(os.fsencode(HOMES + "/" + home + "/files"), b"/workspace", None, MS_BIND)
-        mount(None, b"/workspace", None, MS_REMOUNT | MS_BIND | flags)
-        mount(b"none", HOMES.encode(), b"tmpfs", flags | MS_RDONLY, b"size=4k,mode=0")  # the other homes are covered
-    mount(b"tmp", b"/tmp", b"tmpfs", flags, sizes + b",mode=1777")
-    mount(b"shm", b"/dev/shm", b"tmpfs", flags, sizes + b",mode=1777")
-    mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
+        script.add("mount", home, b"/workspace", None, MS_BIND, None)
+        script.add("mount", None, b"/workspace", None, MS_REMOUNT | MS_BIND | flags, None)
+        script.add("mount", b"none", HOMES.encode(), b"tmpfs", flags | MS_RDONLY, b"size=4k,mode=0")  # the other homes are covered
+    script.add("mount", b"tmp", b"/tmp", b"tmpfs", flags, size_options)
+    script.add("mount", b"shm", b"/dev/shm", b"tmpfs", flags, size_options)
+    script.add("mount", b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
 
 
 def _bind(source, target, read_only=True):

@@ -4,7 +4,6 @@
                                        └── reaps, and writes how a run ended to the run's status pipe
 """
 
-import _signal
 import _socket
 import gc
 import os
@@ -12,13 +11,14 @@ import select
 import sys
 
 from cell import linux, python
-from cell.confine import UID_INSIDE, confine, landlock_abi, make_ruleset, set_limits, set_zygote_limits
+from cell.confine import UID_INSIDE, Confinement, landlock_abi, make_ruleset, set_limits, set_zygote_limits
 from cell.networks import Networks
-from cell.seccomp import install, prepare
+from cell.seccomp import install
 from cell.tree import build_tree, seal_tree
 from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
 
 _SIGKILL = 9
+_SIGCHLD = 17
 
 
 class _Cell:
@@ -46,21 +46,20 @@ class Zygote:
         self.networks = Networks()
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.landlock = landlock_abi()
-        self.ruleset = make_ruleset(self.landlock) if self.landlock else -1
-        prepare(config["seccomp_cell"])
-        self.wake_r, self.wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        ruleset = make_ruleset(self.landlock) if self.landlock else -1
+        homes = config["homes"] is not None
+        self.confinement = Confinement(config["sizes"], config["grouped"], ruleset, config["seccomp_cell"], homes)
+        self.children = linux.signal_descriptor(_SIGCHLD)
 
     def serve(self):
         """Fork cells as told. Returns only in a cell, with its first message."""
-        _signal.signal(_signal.SIGCHLD, _ignore)
-        _signal.set_wakeup_fd(self.wake_w, warn_on_full_buffer=False)
         poll = select.poll()
         poll.register(CONTROL_FD, select.POLLIN)
-        poll.register(self.wake_r, select.POLLIN)
+        poll.register(self.children, select.POLLIN)
         self.control.sendall(pack(("ready", self.landlock)))
         while True:
             for fd, _ in poll.poll():
-                if fd == self.wake_r:
+                if fd == self.children:
                     os.read(fd, 4096)
                     self._reap()
                     continue
@@ -93,6 +92,7 @@ class Zygote:
         linux.unshare(linux.CLONE_NEWPID)
         init_pid = linux.spawn_init()
         status_r, status_w = os.pipe2(os.O_CLOEXEC)
+        self.confinement.prepare(owner, home, fds[0] if fds else -1)
         try:
             pid = os.fork()
         except OSError:
@@ -102,7 +102,7 @@ class Zygote:
             raise
         if pid == 0:
             try:
-                return self._become_cell(cell_id, kind, owner, home, fds, status_r, status_w)
+                return self._become_cell(cell_id, kind, home, status_r, status_w)
             except BaseException as error:  # whatever it was, this process must not go on as a second zygote
                 os.write(2, ("cell could not be made: %r\n" % error).encode())
                 os._exit(125)
@@ -115,11 +115,8 @@ class Zygote:
             self.control.sendall(pack(("forked", cell_id, (pid, init_pid))))
         return None
 
-    def _become_cell(self, cell_id, kind, owner, home, cgroup_fds, status_r, status_w):
-        _signal.set_wakeup_fd(-1)
-        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-        os.setsid()
-        confine(owner, home, self.config["sizes"], cgroup_fds, self.ruleset, self.config["seccomp_cell"])
+    def _become_cell(self, cell_id, kind, home, status_r, status_w):
+        self.confinement.enter()
         job_r, job_w = os.pipe()
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
@@ -172,10 +169,6 @@ class Zygote:
                 self.networks.give_back(cell.network)
             else:
                 self.ending.append(cell)
-
-
-def _ignore(number, stack):
-    """A handler, so that the wakeup descriptor is written."""
 
 
 def _ints(raw):
