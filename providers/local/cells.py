@@ -54,8 +54,8 @@ class Pool:
     waiters: deque[asyncio.Future[Cell]] = field(default_factory=deque[asyncio.Future[Cell]])
 
 
-def receive_cell(announcements: socket.socket) -> Cell | None:
-    """The cell that has announced itself on the socket, or None where there is none."""
+def receive_cell(announcements: socket.socket) -> Cell | int | None:
+    """The cell that has announced itself on the socket; its id where no descriptors are left for its pipes; None where there is none."""
     fds = array.array("i")
     try:
         data, ancillary, _, _ = announcements.recvmsg(MAX_PACKET, socket.CMSG_SPACE(_FDS_OF_A_CELL * fds.itemsize), socket.MSG_CMSG_CLOEXEC)
@@ -64,11 +64,13 @@ def receive_cell(announcements: socket.socket) -> Cell | None:
     for level, kind_of, raw in ancillary:
         if level == socket.SOL_SOCKET and kind_of == socket.SCM_RIGHTS:
             fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+    if not data:
+        return None
+    _, cell_id, kind, _ = cast("tuple[str, int, str, str | None]", unpack(data))
     if len(fds) != _FDS_OF_A_CELL:
         for fd in fds:
             os.close(fd)
-        return None
+        return cell_id
     for fd in fds[:4]:
         os.set_blocking(fd, False)
-    _, cell_id, kind, _ = cast("tuple[str, int, str, str | None]", unpack(data))
     return Cell(cell_id, kind, *fds)

@@ -21,6 +21,8 @@ from sandql.providers.local.cells import Cell, Pool, receive_cell
 
 _COLD_START_S: Final = 10.0
 _RESTART_S: Final = 0.02
+_MAX_RESTART_S: Final = 30.0
+_NO_DESCRIPTORS_S: Final = 0.25  # until a cell is asked for again whose pipes could not be received
 _FAILED_STARTS: Final = 3  # zygotes that end before they are ready, until the provider says that it cannot isolate
 _log = structlog.get_logger()
 
@@ -47,6 +49,7 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._cells: socket.socket | None = None
+        self._log = -1
         self._outbox: deque[bytes] = deque()
         self._slots = asyncio.Semaphore(config.max_running)
         self._queued = 0
@@ -78,6 +81,7 @@ class Engine:
             except TimeoutError:
                 process.kill()
                 process.wait()
+        self._close_log()
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:
@@ -134,6 +138,8 @@ class Engine:
 
     def restock(self, kind: str) -> None:
         """Ask for as many cells as the pool lacks."""
+        if self._control is None:
+            return  # the next supervisor is asked for them all when it starts
         pool = self._pools[kind]
         while len(pool.parked) + pool.parking < pool.size + len(pool.waiters):
             pool.parking += 1
@@ -156,12 +162,12 @@ class Engine:
     async def _wait(self, waiter: asyncio.Future[Cell]) -> Cell:
         try:
             return await asyncio.wait_for(waiter, _COLD_START_S)
-        except TimeoutError:
-            raise ResourceError(f"no sandbox could be made within {_COLD_START_S:.0f} s; try again later", retry_after_s=2.0) from None
-        except asyncio.CancelledError:
+        except (TimeoutError, asyncio.CancelledError) as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 waiter.result().close()  # it came in the same moment
-            raise
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise ResourceError(f"no sandbox could be made within {_COLD_START_S:.0f} s; try again later", retry_after_s=2.0) from None
 
     def _ask(self, kind: str, home: str | None, owner: int | None) -> int:
         self._next_id += 1
@@ -194,7 +200,9 @@ class Engine:
         loop = asyncio.get_running_loop()
         loop.add_reader(control.fileno(), self._from_supervisor)
         loop.add_reader(cells.fileno(), self._from_cells)
-        loop.add_reader(log_r, self._from_log, log_r)
+        self._close_log()
+        self._log = log_r
+        loop.add_reader(log_r, self._from_log)
         for cell_id in list(self._homes):
             waiter, name, owner = self._homes.pop(cell_id)
             self._homes[self._ask("python", name, owner)] = (waiter, name, owner)
@@ -274,6 +282,8 @@ class Engine:
         if message[0] == "up":
             self.landlock, self.cgroup = message[2], message[3]
             self._failed_starts = 0
+            if self.unavailable is not None and not self._closing:
+                self._recovered()
         elif message[0] == "down":
             self._zygote_ended(message[1], message[2])
         elif message[0] == "lost":
@@ -287,11 +297,20 @@ class Engine:
             return
         _log.warning("supervisor ended; starting another", last_words=self._last_words)
         self._note_failure()
-        asyncio.get_running_loop().call_later(_RESTART_S, self._respawn)
+        self._respawn_later()
+
+    def _respawn_later(self) -> None:
+        asyncio.get_running_loop().call_later(min(_RESTART_S * 2**self._failed_starts, _MAX_RESTART_S), self._respawn)
 
     def _respawn(self) -> None:
-        if not self._closing and self.unavailable is None:
+        if self._closing:
+            return
+        try:
             self._spawn()
+        except OSError as error:  # no descriptor or process is left for it now
+            self._last_words = str(error)
+            self._note_failure()
+            self._respawn_later()
 
     def _zygote_ended(self, name: str, was_ready: bool) -> None:
         _log.warning("zygote ended; another is started", zygote=name, last_words=self._last_words)
@@ -315,11 +334,18 @@ class Engine:
             self._up.set()
             self._refuse(ProviderUnavailable(f"provider 'local' cannot isolate on this host, so it runs nothing: {self.unavailable}"))
 
-    def _cell_lost(self, cell_id: int) -> None:
+    def _recovered(self) -> None:
+        """What made every start fail is over: a full machine, or a setting of the host that was mended."""
+        _log.warning("sandboxes can be made again")
+        self.unavailable = None
+        for kind in self._pools:
+            self.restock(kind)
+
+    def _cell_lost(self, cell_id: int, retry_s: float = _RESTART_S) -> None:
         kind = self._kinds.pop(cell_id, None)
         if kind is not None:
             self._pools[kind].parking -= 1
-            asyncio.get_running_loop().call_later(_RESTART_S, self.restock, kind)
+            asyncio.get_running_loop().call_later(retry_s, self.restock, kind)
         entry = self._homes.pop(cell_id, None)
         if entry is not None and not entry[0].done():
             entry[0].set_exception(ResourceError("no sandbox could be made now; try again later", retry_after_s=1.0))
@@ -327,9 +353,11 @@ class Engine:
     def _from_cells(self) -> None:
         assert self._cells is not None
         cell = receive_cell(self._cells)
-        if cell is None:
-            return
-        self._deliver(cell)
+        if isinstance(cell, int):
+            _log.warning("a cell was lost: no descriptor was left for it", cell=cell)
+            self._cell_lost(cell, _NO_DESCRIPTORS_S)
+        elif cell is not None:
+            self._deliver(cell)
 
     def _deliver(self, cell: Cell) -> None:
         self._up.set()
@@ -352,14 +380,19 @@ class Engine:
                 return
         pool.parked.append(cell)
 
-    def _from_log(self, fd: int) -> None:
+    def _close_log(self) -> None:
+        if self._log >= 0:
+            asyncio.get_running_loop().remove_reader(self._log)
+            os.close(self._log)
+            self._log = -1
+
+    def _from_log(self) -> None:
         try:
-            data = os.read(fd, 65_536)
+            data = os.read(self._log, 65_536)
         except BlockingIOError:
             return
         if not data:
-            asyncio.get_running_loop().remove_reader(fd)
-            os.close(fd)
+            self._close_log()
             return
         for line in data.decode(errors="replace").splitlines():
             if line.strip():

@@ -17,7 +17,7 @@ from sandql.providers.local.languages import Toolchain
 
 # Variables that an interpreter or libc reads when it starts: a program that is given one gets an interpreter started with it.
 _READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "NODE_", "OPENSSL_", "SSL_", "TZ", "HOME", "PATH", "UV_")
-_UNLIMITED: Final = -1
+_AS_IT_IS: Final = -1
 _COMPILED_ELSEWHERE: Final = ("go", "rust", "java", "c", "cpp")
 _ID_BYTES: Final = 15
 
@@ -41,8 +41,8 @@ class Jobs:
     def __init__(self, toolchains: Mapping[str, Toolchain], settings: Settings, *, node_parked: bool, memory_grouped: bool) -> None:
         self._toolchains = toolchains
         self._node_parked = node_parked
-        self._memory_grouped = memory_grouped
-        self._defaults = (settings.processes, settings.open_files)
+        self._grouped = memory_grouped
+        self._made_with = cell_limits(widest_limits(settings), memory_grouped=memory_grouped)
 
     def new_id(self) -> str:
         """An execution's id: unguessable, safe in a URL."""
@@ -60,8 +60,8 @@ class Jobs:
             run = tuple(file_name if part == commands.file_name else part for part in run)
             compile_argv = compile_argv and tuple(file_name if part == commands.file_name else part for part in compile_argv)
         plain = not any(name.startswith(_READ_AT_START) for name in request.env)
-        usual = (limits.processes, limits.open_files) == self._defaults and limits.cpu_ms >= limits.wall_ms
-        if fresh and self._node_parked and plain and usual and request.language == "javascript":
+        changes = self._changes(limits)
+        if fresh and self._node_parked and plain and max(changes[:-1]) == _AS_IT_IS and limits.cpu_ms >= limits.wall_ms and request.language == "javascript":
             return Job(self.new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
         message = (
             request.language == "python" and plain,
@@ -71,14 +71,31 @@ class Jobs:
             list(compile_argv) if compile_argv else None,
             {**toolchain.env, **request.env},
             [(file.path, file.content) for file in request.files],
-            self.cell_limits(limits),
+            changes,
         )
         return Job(self.new_id(), "python", frame(message) + request.stdin, litter)
 
-    def cell_limits(self, limits: Limits) -> tuple[int, int, int, int, int]:
-        """The resource limits of a cell's processes: processes, open files, CPU seconds, file bytes, data bytes."""
-        data = _UNLIMITED if self._memory_grouped else 2 * limits.memory_bytes + 256 * MiB  # the watchdog is the exact bound
-        return limits.processes, limits.open_files, max(1, -(-limits.cpu_ms // 1000)), limits.workspace_bytes, data
+    def _changes(self, limits: Limits) -> tuple[int, ...]:
+        """Which limits a cell must lower for this run: -1 for those that it has already."""
+        return tuple(_AS_IT_IS if asked == default else asked for asked, default in zip(cell_limits(limits, memory_grouped=self._grouped), self._made_with, strict=True))
+
+
+def cell_limits(limits: Limits, *, memory_grouped: bool) -> tuple[int, ...]:
+    """The limits of a cell's processes, as the cell's `set_limits` takes them: processes, open files, bytes of a file, of data, CPU seconds."""
+    data = _AS_IT_IS if memory_grouped else 2 * limits.memory_bytes + 256 * MiB  # the watchdog is the exact bound
+    return limits.processes, limits.open_files, limits.workspace_bytes, data, max(1, -(-limits.cpu_ms // 1000))
+
+
+def widest_limits(settings: Settings) -> Limits:
+    """The most that a run may ask for: what a cell is made with, since limits can only be lowered."""
+    return Limits(
+        wall_ms=settings.max_wall_ms,
+        cpu_ms=settings.max_wall_ms,
+        memory_bytes=settings.memory_bytes,
+        processes=settings.processes,
+        open_files=settings.open_files,
+        workspace_bytes=settings.workspace_bytes,
+    )
 
 
 def _name_in_home(language: str, file_name: str) -> tuple[str, str | None]:

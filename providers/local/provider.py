@@ -18,7 +18,7 @@ from sandql.providers.base import Health
 from sandql.providers.local.cell.seccomp import build_filter
 from sandql.providers.local.engine import Engine, EngineConfig
 from sandql.providers.local.homes import Homes
-from sandql.providers.local.jobs import Jobs
+from sandql.providers.local.jobs import Jobs, cell_limits, widest_limits
 from sandql.providers.local.languages import Toolchain, find_languages
 from sandql.providers.local.rundir import RunDir
 from sandql.providers.local.sandbox import LocalSandbox
@@ -126,7 +126,7 @@ class LocalProvider:
                 "sizes": (settings.workspace_bytes, settings.workspace_inodes),
                 "seccomp_zygote": build_filter(machine, "zygote"),
                 "seccomp_cell": build_filter(machine, "cell"),
-                "limits": (settings.processes, settings.open_files, -(-settings.max_wall_ms // 1000), settings.workspace_bytes, -1),
+                "limits": {grouped: cell_limits(widest_limits(settings), memory_grouped=grouped) for grouped in (True, False)},
                 "node": [node.run[0], _NODE_WAITER] if node else None,
             },
         }

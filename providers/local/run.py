@@ -13,6 +13,7 @@ from sandql.providers.local.engine import Cell
 from sandql.providers.local.outcome import End
 
 _READ_BYTES = 256 * 1024
+_PATIENCE_S = 0.005
 
 OnOutput = Callable[[Stream, bytes], None]
 
@@ -26,24 +27,33 @@ class CellRun:
     def __init__(self, cell: Cell, job: bytes, on_output: OnOutput) -> None:
         self._cell = cell
         self._unsent = memoryview(job)
+        self._waiting_to_send = False
         self._on_output = on_output
         self._loop = asyncio.get_running_loop()
         self._status = b""
         self._reading: dict[int, Stream] = {}
         self._paused = False
+        self._patience: asyncio.TimerHandle | None = None
         self._began = 0.0
         self.wall_ms = 0
         self.compilation: Compilation | None = None
         self.ended: asyncio.Future[End | None] = self._loop.create_future()  # None: the sandbox was lost
 
-    def start(self) -> None:
-        """Send the job and begin to read."""
+    def start(self, *, patient: bool) -> None:
+        """Send the job and begin to read: at once, or, when `patient`, once the program has run for longer than most do.
+
+        What a short program writes waits in its pipes; watching them would cost more than reading them at the end.
+        """
         cell = self._cell
         self._began = perf_counter()
+        self._reading = {cell.stdout_r: Stream.STDOUT, cell.stderr_r: Stream.STDERR}
         self._loop.add_reader(cell.status_r, self._read_status)
-        for fd, stream in ((cell.stdout_r, Stream.STDOUT), (cell.stderr_r, Stream.STDERR)):
-            self._reading[fd] = stream
-            self._loop.add_reader(fd, self._read_output, fd, stream)
+        if patient:
+            self._paused = True
+            self._patience = self._loop.call_later(_PATIENCE_S, self.resume)
+        else:
+            for fd, stream in self._reading.items():
+                self._loop.add_reader(fd, self._read_output, fd, stream)
         self._send_job()
 
     def pause(self) -> None:
@@ -69,12 +79,15 @@ class CellRun:
     def close(self) -> None:
         """Stop reading and writing the cell's pipes, whose descriptors the cell's borrower closes."""
         cell = self._cell
-        for fd in self._reading:
-            self._loop.remove_reader(fd)
+        if self._patience is not None:
+            self._patience.cancel()
+        if not self._paused:
+            for fd in self._reading:
+                self._loop.remove_reader(fd)
         self._reading.clear()
         if cell.status_r >= 0:
             self._loop.remove_reader(cell.status_r)
-        if cell.job_w >= 0:
+        if cell.job_w >= 0 and self._waiting_to_send:
             self._loop.remove_writer(cell.job_w)
         if not self.ended.done():
             self.ended.cancel()
@@ -85,11 +98,13 @@ class CellRun:
             while self._unsent:
                 self._unsent = self._unsent[os.write(cell.job_w, self._unsent) :]
         except BlockingIOError:
+            self._waiting_to_send = True
             self._loop.add_writer(cell.job_w, self._send_job)
             return
         except BrokenPipeError:
             self._unsent = memoryview(b"")  # the program closed its input, or is gone
-        self._loop.remove_writer(cell.job_w)
+        if self._waiting_to_send:
+            self._loop.remove_writer(cell.job_w)
         os.close(cell.job_w)
         cell.job_w = -1
 
@@ -101,7 +116,8 @@ class CellRun:
         if data:
             self._on_output(stream, data)
             return True
-        self._loop.remove_reader(fd)
+        if not self._paused:
+            self._loop.remove_reader(fd)
         self._reading.pop(fd, None)
         return False
 

@@ -84,7 +84,7 @@ class LocalSandbox:
 
             run = CellRun(cell, job.data, on_output)
             try:
-                self._begin(cell, run, request)
+                self._begin(cell, run, request, patient=True)
                 end = await self._until_end(cell, run, request)
                 if end is not None and end.cause != "OUTPUT_LIMIT":
                     run.drain()
@@ -114,7 +114,7 @@ class LocalSandbox:
             try:
                 seq = 1
                 yield Started(seq, job.id)
-                self._begin(cell, run, request)
+                self._begin(cell, run, request, patient=False)
                 ending = asyncio.ensure_future(self._until_end(cell, run, request))
                 ending.add_done_callback(lambda _: news.set())
                 while True:
@@ -181,10 +181,10 @@ class LocalSandbox:
         finally:
             os.close(fd)
 
-    def _begin(self, cell: Cell, run: CellRun, request: RunRequest) -> None:
+    def _begin(self, cell: Cell, run: CellRun, request: RunRequest, *, patient: bool) -> None:
         limits = request.limits
         self._engine.running(cell, limits.wall_ms, limits.memory_bytes, limits.processes)
-        run.start()
+        run.start(patient=patient)
 
     async def _until_end(self, cell: Cell, run: CellRun, request: RunRequest) -> End | None:
         limits = request.limits

@@ -19,6 +19,7 @@ _CAPABILITY_VERSION = 0x20080522
 
 _LANDLOCK_CREATE = 444
 _MAKE_DEVICES = 0x40 | 0x800  # LANDLOCK_ACCESS_FS_MAKE_CHAR, MAKE_BLOCK
+_LIMITED = (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_DATA, resource.RLIMIT_CPU)
 _IDS_SIZE = 32  # a line of a uid map, padded
 _SCOPES = 0x3  # from ABI 6: abstract sockets and signals stay inside
 
@@ -45,11 +46,11 @@ def make_ruleset(abi):
 class Confinement:
     """The steps by which a process, just forked into new pid and network namespaces, becomes a cell.
 
-    `sizes` are the bytes and inodes of its workspace, `grouped` says whether it enters a control group, `ruleset` is a Landlock
+    `sizes` are the bytes and inodes of its workspace, `limits` those of its processes as for `set_limits`, `grouped` says whether it enters a control group, `ruleset` is a Landlock
     ruleset or -1. After `enter` it has no capability, and no system call gives it one.
     """
 
-    def __init__(self, sizes, grouped, ruleset, seccomp_program, homes):
+    def __init__(self, sizes, limits, grouped, ruleset, seccomp_program, homes):
         self._sizes = sizes
         self._options = ctypes.create_string_buffer(160)
         self._ids = ctypes.create_string_buffer(64)
@@ -69,6 +70,9 @@ class Confinement:
         script.add_write(b"/proc/self/setgroups", b"deny")
         script.add_write(b"/proc/self/gid_map", (self._ids, _IDS_SIZE))
         script.add_write(b"/proc/self/uid_map", (self._ids, _IDS_SIZE))
+        for kind, value in zip(_LIMITED, limits):
+            if value >= 0:
+                script.add("prlimit64", 0, kind, _limit(kind, value), None)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
         if ruleset >= 0:
@@ -104,14 +108,18 @@ def set_zygote_limits():
         _lower(kind, value)
 
 
-def set_limits(processes, open_files, cpu_s, file_bytes, data_bytes):
-    """Lower this process's own limits; a hard limit that is lower already stays."""
-    _lower(resource.RLIMIT_NPROC, processes)
-    _lower(resource.RLIMIT_NOFILE, open_files)
-    _lower(resource.RLIMIT_CPU, cpu_s)
-    _lower(resource.RLIMIT_FSIZE, file_bytes)
-    if data_bytes >= 0:
-        _lower(resource.RLIMIT_DATA, data_bytes)
+def set_limits(*limits):
+    """Lower this process's own limits: processes, open files, bytes of a file, bytes of data, seconds of CPU; -1 leaves one as it is."""
+    for kind, value in zip(_LIMITED, limits):
+        if value >= 0:
+            _lower(kind, value)
+
+
+def _limit(kind, value):
+    """A limit as prlimit(2) takes it, no higher than it may be."""
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    return value.to_bytes(8, "little") * 2
 
 
 def _lower(kind, value):

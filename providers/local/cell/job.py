@@ -34,6 +34,9 @@ def receive():
     job = Job(message)
     set_limits(*job.limits)
     for path, content in job.files:
+        folder = os.path.dirname(path)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
         _put(path, content)
     _put(job.file_name, job.code)
     if job.env:
@@ -66,9 +69,6 @@ def _default_signal(number):
 
 def _put(path, content):
     """Write a file into the workspace. A name that the workspace leads elsewhere by a link only reaches what this cell may write."""
-    folder = os.path.dirname(path)
-    if folder:
-        os.makedirs(folder, exist_ok=True)
     fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     written = os.write(fd, content)
     while written < len(content):

@@ -125,9 +125,8 @@ def _exit_code(error):
 
 def _drop_modules():
     """Let go of the modules that came with the program, as finalization does, so that `__del__` methods run and files are flushed."""
-    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
-        if hasattr(sys, name):
-            setattr(sys, name, None)
+    if hasattr(sys, "last_type"):
+        sys.last_exc = sys.last_type = sys.last_value = sys.last_traceback = None
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
     spaces = []
     while len(sys.modules) > _modules_before:
@@ -135,7 +134,8 @@ def _drop_modules():
         if isinstance(module, types.ModuleType):
             spaces.append(module.__dict__)
         del module
-    gc.collect()
+    # What is new is still in the youngest generation unless there was a collection. A full one also empties free lists, for no use.
+    gc.collect(0 if sys.version_info < (3, 14) and not any(gc.get_count()[1:]) else 2)
     for space in spaces:
         names = [name for name in space if name != "__builtins__"]
         for name in [name for name in names if name.startswith("_")] + names:

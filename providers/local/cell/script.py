@@ -19,6 +19,7 @@ _NUMBERS = {
     "landlock_restrict_self": (446, 446),
     "mount": (165, 40),
     "openat": (257, 56),
+    "prlimit64": (302, 261),
     "prctl": (157, 167),
     "rt_sigprocmask": (14, 135),
     "seccomp": (317, 277),

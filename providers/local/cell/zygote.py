@@ -11,7 +11,7 @@ import select
 import sys
 
 from cell import linux, python
-from cell.confine import UID_INSIDE, Confinement, landlock_abi, make_ruleset, set_limits, set_zygote_limits
+from cell.confine import UID_INSIDE, Confinement, landlock_abi, make_ruleset, set_zygote_limits
 from cell.networks import Networks
 from cell.seccomp import install
 from cell.tree import build_tree, seal_tree
@@ -48,7 +48,7 @@ class Zygote:
         self.landlock = landlock_abi()
         ruleset = make_ruleset(self.landlock) if self.landlock else -1
         homes = config["homes"] is not None
-        self.confinement = Confinement(config["sizes"], config["grouped"], ruleset, config["seccomp_cell"], homes)
+        self.confinement = Confinement(config["sizes"], config["limits"][config["grouped"]], config["grouped"], ruleset, config["seccomp_cell"], homes)
         self.children = linux.signal_descriptor(_SIGCHLD)
 
     def serve(self):
@@ -123,8 +123,6 @@ class Zygote:
         workspace = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for fd, standard in ((job_r, 0), (out_w, 1), (err_w, 2)):
             os.dup2(fd, standard)
-        if kind == "node":  # it waits started: its limits are the defaults, and stay
-            set_limits(*self.config["limits"])
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _bytes_of((job_w, out_r, err_r, status_r, workspace)))
         self.cells_socket.sendmsg([pack((self.config["zygote"], cell_id, kind, home))], [rights])
         self.cells_socket.detach()
