@@ -7,15 +7,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandql.core.errors import ResourceError
+from sandql.core.errors import ResourceError, SandqlError
 from sandql.providers.local.supervisor import FIRST_RUN_UID, HOST_UID_BASE, RUN_UIDS, UIDS
-from sandql.providers.local.workspace import remove_tree
+from sandql.providers.local.workspace import Workspace, remove_tree
 
 _FIRST_HOME_UID = FIRST_RUN_UID + RUN_UIDS + 1
 _INSIDE_BASE = 1000  # the first uid inside a zygote stands for HOST_UID_BASE
@@ -38,6 +39,7 @@ class Homes:
         self._real_root = os.geteuid() == 0
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._uids = self._used_uids()
+        self._remove_unfinished()
 
     def get(self, owner: str) -> Home:
         """The owner's home, made on first use.
@@ -50,6 +52,7 @@ class Homes:
         if not files.is_dir():
             self._make(name, files)
         os.utime(self.folder / name)
+        files.chmod(0o700)  # a run may have changed it
         uid = files.stat().st_uid - HOST_UID_BASE + _INSIDE_BASE if self._real_root else None
         return Home(name, files, uid)
 
@@ -67,6 +70,16 @@ class Homes:
         finally:
             os.close(fd)
         self._uids = self._used_uids()
+
+    def _remove_unfinished(self) -> None:
+        """Remove what writes left half done when the last server was killed."""
+        for files in self.folder.glob("*/files"):
+            with contextlib.suppress(OSError, SandqlError):
+                fd = os.open(files, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    Workspace(fd).remove_unfinished()
+                finally:
+                    os.close(fd)
 
     def _make(self, name: str, files: Path) -> None:
         (self.folder / name).mkdir(mode=0o711, exist_ok=True)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import resource
-import secrets
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -111,7 +110,7 @@ class LocalProvider:
         waiter = Path(__file__).with_name("wait.cjs").read_text()
         env = {"PATH": path, "HOME": "/workspace", "LANG": "C.UTF-8", "USER": "sandbox"}
         return {
-            "group": f"sandql-{os.getpid()}-{secrets.token_hex(4)}",
+            "group": str(os.getpid()),
             "memory_bytes": settings.memory_bytes,
             "processes": settings.processes,
             "zygotes": ["fresh"],
@@ -127,7 +126,7 @@ class LocalProvider:
                 "seccomp_zygote": build_filter(machine, "zygote"),
                 "seccomp_cell": build_filter(machine, "cell"),
                 "limits": {grouped: cell_limits(widest_limits(settings), memory_grouped=grouped) for grouped in (True, False)},
-                "node": [node.run[0], _NODE_WAITER] if node else None,
+                "node": [*node.run[:-1], _NODE_WAITER] if node else None,
             },
         }
 

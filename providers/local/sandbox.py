@@ -7,10 +7,26 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from sandql.core.errors import BadRequest
-from sandql.core.values import HOME, Completed, Event, Execution, FileContent, FileEntry, Isolation, Outcome, Output, RunRequest, Started, Stream
+from sandql.core.errors import BadRequest, ResourceError, SandqlError
+from sandql.core.values import (
+    HOME,
+    Completed,
+    Event,
+    Execution,
+    FileContent,
+    FileEntry,
+    Isolation,
+    Outcome,
+    Output,
+    Problem,
+    RunRequest,
+    Started,
+    Stream,
+)
 from sandql.providers.local.engine import Cell, Engine
 from sandql.providers.local.homes import Home
 from sandql.providers.local.jobs import Job, Jobs
@@ -191,11 +207,18 @@ class LocalSandbox:
         mounted = (self._settings.workspace_bytes, self._settings.workspace_inodes)
         if self._home is None and (limits.workspace_bytes, limits.workspace_inodes) == mounted:
             return await run.ended  # the kernel keeps these
+        pause_s = _QUOTA_CHECK_S
         while True:
-            done, _ = await asyncio.wait((run.ended,), timeout=_QUOTA_CHECK_S)
+            done, _ = await asyncio.wait((run.ended,), timeout=pause_s)
             if done:
                 return run.ended.result()
-            used_bytes, used_inodes = await self._usage(cell)
+            began = perf_counter()
+            try:
+                used_bytes, used_inodes = await self._usage(cell)
+            except ResourceError:  # it changes faster than it can be counted
+                self._engine.kill(cell, "WORKSPACE_INODES")
+                continue
+            pause_s = max(_QUOTA_CHECK_S, 5 * (perf_counter() - began))
             if used_bytes > request.limits.workspace_bytes:
                 self._engine.kill(cell, "WORKSPACE_BYTES")
             elif used_inodes > request.limits.workspace_inodes:
@@ -219,8 +242,12 @@ class LocalSandbox:
         verdict: Verdict = LOST if end is None else judge(end, request.limits, kept.tail)
         artifacts: tuple[FileContent, ...] = ()
         if request.artifacts and verdict.outcome is not Outcome.SANDBOX_LOST:
-            workspace = Workspace(cell.workspace)
-            artifacts = tuple(await asyncio.to_thread(workspace.collect, request.artifacts, _MAX_ARTIFACTS, self._settings.file_bytes))
+            try:
+                artifacts = tuple(
+                    await asyncio.to_thread(Workspace(cell.workspace).collect, request.artifacts, _MAX_ARTIFACTS, self._settings.file_bytes)
+                )
+            except SandqlError as error:  # the run has ended, and its result is worth more than its files
+                verdict = replace(verdict, problem=verdict.problem or Problem(error.code, f"artifacts: {error.message}"))
         compiled = run.compilation
         return Execution(
             id=execution_id or self._jobs.new_id(),

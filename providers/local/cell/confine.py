@@ -46,11 +46,11 @@ def make_ruleset(abi):
 class Confinement:
     """The steps by which a process, just forked into new pid and network namespaces, becomes a cell.
 
-    `sizes` are the bytes and inodes of its workspace, `limits` those of its processes as for `set_limits`, `grouped` says whether it enters a control group, `ruleset` is a Landlock
+    `private` are the paths of which it has its own view, `sizes` the bytes and inodes of its workspace, `limits` those of its processes as for `set_limits`, `grouped` says whether it enters a control group, `ruleset` is a Landlock
     ruleset or -1. After `enter` it has no capability, and no system call gives it one.
     """
 
-    def __init__(self, sizes, limits, grouped, ruleset, seccomp_program, homes):
+    def __init__(self, private, sizes, limits, grouped, ruleset, seccomp_program, homes):
         self._sizes = sizes
         self._options = ctypes.create_string_buffer(160)
         self._ids = ctypes.create_string_buffer(64)
@@ -60,7 +60,7 @@ class Confinement:
         script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
         self._group_step = script.add("write", 0, b"0", 1) if grouped else None
         script.add("unshare", _NAMESPACES)
-        add_cell_mounts(script, self._options, self._home)
+        add_cell_mounts(script, private, self._options, self._home)
         script.add("sethostname", b"sandbox", 7)
         script.add("chdir", b"/workspace")
         self._gid_step = script.add("setresgid", 0, 0, 0)

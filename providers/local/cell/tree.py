@@ -3,6 +3,7 @@
 import os
 
 from cell.linux import (
+    CLONE_NEWNS,
     MS_BIND,
     MS_NODEV,
     MS_NOEXEC,
@@ -14,19 +15,19 @@ from cell.linux import (
     mount,
     pivot_root,
     umount,
+    unshare,
 )
 
 WORKSPACE = "/workspace"
 HOMES = "/.homes"
+_EMPTY = b"/.empty"
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"dev/fd": "/proc/self/fd", "dev/stdin": "fd/0", "dev/stdout": "fd/1", "dev/stderr": "fd/2", "dev/ptmx": "pts/ptmx"}
 _TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What libc and the runtimes read. Copied, not bound, so that a cell has fewer mounts to copy and nothing later written shows.
-_ETC = (
-    "alternatives ld.so.cache ld.so.conf ld.so.conf.d localtime nsswitch.conf protocols services mime.types "
-    "java-11-openjdk java-17-openjdk java-21-openjdk java-25-openjdk perl php python3 python3.11 python3.12 python3.13 python3.14 R"
-).split()
+_ETC = "alternatives ld.so.cache ld.so.conf ld.so.conf.d localtime nsswitch.conf protocols services mime.types perl php R".split()
+_ETC_STARTS = ("java-", "python3")
 _ETC_TEXTS = {
     "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n",
     "group": "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
@@ -45,7 +46,7 @@ def build_tree(root, mounts, extra_files, homes):
     """
     mount(None, b"/", None, MS_REC | MS_PRIVATE)
     mount(b"sandql", os.fsencode(root), b"tmpfs", MS_NOSUID, b"size=16m,nr_inodes=8192,mode=0755")
-    for name in ("proc", "dev", "dev/shm", "dev/pts", "tmp", "etc", "workspace", ".old"):
+    for name in ("proc", "dev", "dev/shm", "dev/pts", "tmp", "etc", "workspace", ".empty", ".old"):
         os.mkdir(os.path.join(root, name), 0o755)
     for name in _TOP_LINKS:
         if os.path.islink("/" + name):
@@ -74,13 +75,16 @@ def seal_tree():
     mount(None, b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID)
 
 
-def add_cell_mounts(script, size_options, home):
+def add_cell_mounts(script, private, size_options, home):
     """Add the mounts of a cell's own /proc, /workspace, /tmp, /dev/shm and /dev/pts, made in its new mount namespace.
 
-    `size_options` is a buffer with the size, inodes and owner of each of /workspace, /tmp and /dev/shm; memory limits bound their
+    `private` are the paths, as bytes, of which the cell gets its own view. `size_options` is a buffer with the size, inodes and owner of each of /workspace, /tmp and /dev/shm; memory limits bound their
     sum. `home` is a buffer with the path of a kept workspace, or None for an empty one that goes with the cell.
     """
     flags = MS_NOSUID | MS_NODEV
+    for path in private:
+        # A file of the host is one file for all cells, and so are its locks: each cell gets an overlay, whose files are its own.
+        script.add("mount", b"overlay", path, b"overlay", flags | MS_RDONLY, b"lowerdir=%s:%s" % (path, _EMPTY))
     script.add("mount", b"proc", b"/proc", b"proc", flags | MS_NOEXEC, b"hidepid=2")
     if home is None:
         script.add("mount", b"workspace", b"/workspace", b"tmpfs", flags, size_options)
@@ -91,6 +95,21 @@ def add_cell_mounts(script, size_options, home):
     script.add("mount", b"tmp", b"/tmp", b"tmpfs", flags, size_options)
     script.add("mount", b"shm", b"/dev/shm", b"tmpfs", flags, size_options)
     script.add("mount", b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
+
+
+def private_paths(mounts):
+    """Of the tree's mounts and /etc, those of which each cell can have an overlay; none where the kernel has no overlays for us."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            unshare(CLONE_NEWNS)
+            mount(b"overlay", b"/etc", b"overlay", MS_RDONLY, b"lowerdir=/etc:" + _EMPTY)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitpid(pid, 0)[1] != 0:
+        return []
+    return [os.fsencode(path) for path in ["/etc", *mounts] if os.path.isdir(path) and not set(path) & set(":,\\")]
 
 
 def _bind(source, target, read_only=True):
@@ -118,7 +137,7 @@ def _add_devices(root):
 
 
 def _copy_etc(root):
-    for name in _ETC:
+    for name in [*_ETC, *[name for name in os.listdir("/etc") if name.startswith(_ETC_STARTS)]]:
         _copy("/etc/" + name, root + "/etc/" + name)
     for name, text in _ETC_TEXTS.items():
         _write(root + "/etc/" + name, text.encode())

@@ -4,6 +4,7 @@
                                        └── reaps, and writes how a run ended to the run's status pipe
 """
 
+import _signal
 import _socket
 import gc
 import os
@@ -14,7 +15,7 @@ from cell import linux, python
 from cell.confine import UID_INSIDE, Confinement, landlock_abi, make_ruleset, set_zygote_limits
 from cell.networks import Networks
 from cell.seccomp import install
-from cell.tree import build_tree, seal_tree
+from cell.tree import build_tree, private_paths, seal_tree
 from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
 
 _SIGKILL = 9
@@ -48,7 +49,7 @@ class Zygote:
         self.landlock = landlock_abi()
         ruleset = make_ruleset(self.landlock) if self.landlock else -1
         homes = config["homes"] is not None
-        self.confinement = Confinement(config["sizes"], config["limits"][config["grouped"]], config["grouped"], ruleset, config["seccomp_cell"], homes)
+        self.confinement = Confinement(private_paths(config["mounts"]), config["sizes"], config["limits"][config["grouped"]], config["grouped"], ruleset, config["seccomp_cell"], homes)
         self.children = linux.signal_descriptor(_SIGCHLD)
 
     def serve(self):
@@ -116,6 +117,9 @@ class Zygote:
         return None
 
     def _become_cell(self, cell_id, kind, home, status_r, status_w):
+        # The supervisor ignores these two, and what is ignored is inherited: a program must find them as a shell would leave them.
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self.confinement.enter()
         job_r, job_w = os.pipe()
         out_r, out_w = os.pipe()
