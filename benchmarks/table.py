@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -53,7 +54,7 @@ def mib(size_bytes: float) -> str:
 def percentile(values: Sequence[float], percent: float) -> float:
     """The value that `percent` of all values do not exceed (nearest rank)."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def in_turn(rounds: int, *sides: Callable[[], float]) -> list[list[float]]:

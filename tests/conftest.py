@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -12,10 +14,22 @@ hypothesis_settings.register_profile("sandql", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("sandql")
 
 
-def pytest_configure() -> None:
-    """Forget the settings of whoever runs the tests, before a session's first server is started."""
+_TEMP_ROOT = "PYTEST_DEBUG_TEMPROOT"
+_own_temp = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the settings of whoever runs the tests, and take a temporary folder that no other session tidies up."""
     for name in [name for name in os.environ if name.startswith("SANDQL_")]:
         del os.environ[name]
+    if _TEMP_ROOT not in os.environ:
+        config.stash[_own_temp] = os.environ[_TEMP_ROOT] = tempfile.mkdtemp(prefix="sandql-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the session's temporary folder."""
+    if (folder := config.stash.get(_own_temp, None)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

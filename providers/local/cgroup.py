@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
-
-
+_PREFIX = "sandql-"
 _SPARE = 128  # groups of ended cells that are kept for others
 
 
@@ -43,22 +43,26 @@ class Cgroups:
     _spare: list[CellGroup] = field(default_factory=list[CellGroup])
     _leaving: list[CellGroup] = field(default_factory=list[CellGroup])
     _made: int = 0
+    _lock_fd: int = -1  # on our parent group, for as long as this process lives: nobody else removes it
+    _dead: list[Path] = field(default_factory=list[Path])  # parent groups of supervisors that died, with processes still in them
 
     @classmethod
     def detect(cls, name: str, memory_bytes: int, processes: int) -> Cgroups:
-        """Make the parent group `name` in the first hierarchy that lets us."""
-        for version, parent in _candidates():
-            folder = parent / name
-            group = cls(version, folder, memory_bytes, processes)
+        """Make a parent group in the first hierarchy that lets us, and remove what supervisors left there that died.
+
+        Its folder is called sandql-`name`- and something random.
+        """
+        # Each twice: another supervisor that starts may take a group that is not yet locked for one that was left.
+        for version, parent in [candidate for candidate in _candidates() for _ in range(2)]:
+            group = cls(version, None, memory_bytes, processes)
             try:
-                folder.mkdir(exist_ok=True)
-                if version == "v2":
-                    _write(folder / "cgroup.subtree_control", "+memory +pids")
+                group._make_parent(parent, name)
                 group._spare.append(group._make())
             except OSError:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+                group.remove_all()
                 continue
+            group._dead = [folder for folder in parent.glob(_PREFIX + "*") if folder != group.folder]
+            group._remove_dead()
             return group
         return cls("none", None, memory_bytes, processes)
 
@@ -66,6 +70,8 @@ class Cgroups:
         """An empty group with the default limits, for this cell until `give_back`. Raises OSError."""
         if not self._spare and self._leaving:
             self._sweep()
+        if self._dead:
+            self._remove_dead()
         group = self._spare.pop() if self._spare else self._make()
         self._used[cell] = group
         return group
@@ -90,6 +96,27 @@ class Cgroups:
             _rmdir(group.folder)
         if self.folder is not None:
             _rmdir(self.folder)
+        self._remove_dead()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def _make_parent(self, parent: Path, name: str) -> None:
+        """Make and lock our own group. Raises OSError."""
+        if self.version == "v2":
+            with contextlib.suppress(OSError):  # it may be on already, or be the root's to switch on
+                _write(parent / "cgroup.subtree_control", "+memory +pids")
+        folder = parent / f"{_PREFIX}{name}-{os.urandom(4).hex()}"
+        folder.mkdir()
+        self.folder = folder
+        self._lock_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if self.version == "v2":
+            _write(folder / "cgroup.subtree_control", "+memory +pids")
+
+    def _remove_dead(self) -> None:
+        """Remove the groups of supervisors that are no more. What is locked belongs to one that lives; what is busy is tried again later."""
+        self._dead = [folder for folder in self._dead if not _remove_unlocked(folder)]
 
     def _sweep(self) -> None:
         """Find the groups that have become empty: only an empty one can be removed, and has no charge left."""
@@ -125,10 +152,15 @@ class Cgroups:
             _write(folder / "pids.max", str(processes))
         else:
             _write(folder / "memory.limit_in_bytes", str(memory_bytes))
+            with contextlib.suppress(OSError):  # memory and swap together; not there without swap accounting
+                _write(folder / "memory.memsw.limit_in_bytes", str(memory_bytes))
 
 
 def _candidates() -> list[tuple[str, Path]]:
-    """The folders in which a group might be made: this process's own groups."""
+    """The folders in which a group might be made: this process's own groups, and with v2 the one above.
+
+    A v2 group that has processes has no controllers for groups below it, so a service that is delegated a group is itself in one below.
+    """
     found: list[tuple[str, Path]] = []
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -137,12 +169,39 @@ def _candidates() -> list[tuple[str, Path]]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            for mount in (_ROOT, _ROOT / "unified"):
-                if (mount / "cgroup.controllers").exists() and "memory" in (mount / "cgroup.controllers").read_text():
-                    found.append(("v2", mount / path.lstrip("/")))
+            mounts = [mount for mount in (_ROOT, _ROOT / "unified") if _has_memory(mount)]
+            own = [mount / path.lstrip("/") for mount in mounts]
+            found += [("v2", folder) for folder in own] + [("v2", folder.parent) for folder in own if folder not in mounts]
         elif "memory" in controllers.split(","):
             found.append(("v1", _ROOT / "memory" / path.lstrip("/")))
     return found
+
+
+def _has_memory(mount: Path) -> bool:
+    try:
+        return "memory" in (mount / "cgroup.controllers").read_text().split()
+    except OSError:
+        return False
+
+
+def _remove_unlocked(folder: Path) -> bool:
+    """Remove a parent group and the cells' groups in it unless its supervisor lives; False where something in it is still ending."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in [entry.name for entry in os.scandir(fd) if entry.is_dir(follow_symlinks=False)]:
+            _rmdir(folder / name)
+        folder.rmdir()
+    except BlockingIOError:
+        return True
+    except OSError:
+        return not folder.exists()
+    finally:
+        os.close(fd)
+    return True
 
 
 def _rmdir(folder: Path) -> None:

@@ -36,11 +36,19 @@ def _languages(languages: Sequence[Language]) -> Finding:
 
 def _first_run(execution: Execution | str, before: list[Finding]) -> Finding:
     causes = [finding.name for finding in before if finding.required and not finding.ok]
-    mend = f"First mend: {', '.join(causes)}." if causes else "This is not a known cause: start the server with SANDQL_LOG_LEVEL=debug and read what it says."
+    mend = (
+        f"First mend: {', '.join(causes)}."
+        if causes
+        else "This is not a known cause: start the server with SANDQL_LOG_LEVEL=debug and read what it says."
+    )
     if isinstance(execution, str):
         return Finding("a run of print(1)", False, execution, mend)
     fine = execution.outcome is Outcome.COMPLETED and execution.stdout == b"1\n"
-    said = f"isolation {execution.isolation.level}, {execution.wall_ms} ms" if fine else f"{execution.outcome}, {execution.stderr.decode(errors='replace')!r}"
+    said = (
+        f"isolation {execution.isolation.level}, {execution.wall_ms} ms"
+        if fine
+        else f"{execution.outcome}, {execution.stderr.decode(errors='replace')!r}"
+    )
     return Finding("a run of print(1)", fine, said, mend)
 
 

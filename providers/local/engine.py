@@ -7,7 +7,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -18,10 +17,13 @@ import structlog
 from sandql.core.errors import ProviderUnavailable, ResourceError
 from sandql.providers.local.cell.wire import MAX_PACKET, pack, unpack
 from sandql.providers.local.cells import Cell, Pool, receive_cell
+from sandql.providers.local.process import start_supervisor
 
 _COLD_START_S: Final = 10.0
 _RESTART_S: Final = 0.02
 _MAX_RESTART_S: Final = 30.0
+_MAX_LOST_RESTART_S: Final = 5.0
+_LOST_PATIENTLY: Final = 16  # cells that are lost in a row, until others are asked for more slowly
 _NO_DESCRIPTORS_S: Final = 0.25  # until a cell is asked for again whose pipes could not be received
 _FAILED_STARTS: Final = 3  # zygotes that end before they are ready, until the provider says that it cannot isolate
 _log = structlog.get_logger()
@@ -54,12 +56,17 @@ class Engine:
         self._slots = asyncio.Semaphore(config.max_running)
         self._queued = 0
         self._failed_starts = 0
+        self._lost_in_a_row = 0
         self._last_words = ""
         self._closing = False
         self._up = asyncio.Event()
         self.landlock = 0
         self.cgroup = "none"
         self.unavailable: str | None = None
+
+    def refuse(self, reason: str) -> None:
+        """Run nothing, for this reason; instead of `start`."""
+        self.unavailable = reason
 
     async def start(self) -> None:
         """Start the supervisor and begin to fill the pools; returns when the first cell is parked, or it is known that none will be."""
@@ -177,32 +184,17 @@ class Engine:
         return self._next_id
 
     def _spawn(self) -> None:
-        control, control_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        cells, cells_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for ours in (control, cells):
-            ours.setblocking(False)
-        log_r, log_w = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(log_r, False)
-        command = [sys.executable, "-I", "-m", "sandql.providers.local.supervisor", str(control_theirs.fileno()), str(cells_theirs.fileno())]
-        with control_theirs, cells_theirs:
-            self._process = subprocess.Popen(
-                command,
-                pass_fds=(control_theirs.fileno(), cells_theirs.fileno()),
-                env={},  # nothing of the server's environment may reach a process that a cell could look at
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log_w,
-                cwd="/",
-            )
-        os.close(log_w)
-        control.send(pack(self._config.supervisor))
-        self._control, self._cells = control, cells
+        """Start a supervisor, and ask it for what is wanted. Raises OSError: there is no descriptor or process left for it."""
+        started = start_supervisor()
+        self._process = started.process
+        self._control, self._cells = control, cells = started.control, started.cells
+        self._close_log()
+        self._log = started.log_r
+        self._send(self._config.supervisor)
         loop = asyncio.get_running_loop()
         loop.add_reader(control.fileno(), self._from_supervisor)
         loop.add_reader(cells.fileno(), self._from_cells)
-        self._close_log()
-        self._log = log_r
-        loop.add_reader(log_r, self._from_log)
+        loop.add_reader(self._log, self._from_log)
         for cell_id in list(self._homes):
             waiter, name, owner = self._homes.pop(cell_id)
             self._homes[self._ask("python", name, owner)] = (waiter, name, owner)
@@ -239,7 +231,7 @@ class Engine:
             pool.waiters.clear()
         self._homes.clear()
 
-    def _send(self, message: tuple[Any, ...]) -> None:
+    def _send(self, message: tuple[Any, ...] | dict[str, Any]) -> None:
         if self._control is None:
             return
         packet = pack(message)
@@ -282,8 +274,9 @@ class Engine:
         if message[0] == "up":
             self.landlock, self.cgroup = message[2], message[3]
             self._failed_starts = 0
-            if self.unavailable is not None and not self._closing:
-                self._recovered()
+            if self.unavailable is not None:
+                for kind in self._pools:
+                    self.restock(kind)  # what made every start fail is over, perhaps: the first cell will say so
         elif message[0] == "down":
             self._zygote_ended(message[1], message[2])
         elif message[0] == "lost":
@@ -334,17 +327,12 @@ class Engine:
             self._up.set()
             self._refuse(ProviderUnavailable(f"provider 'local' cannot isolate on this host, so it runs nothing: {self.unavailable}"))
 
-    def _recovered(self) -> None:
-        """What made every start fail is over: a full machine, or a setting of the host that was mended."""
-        _log.warning("sandboxes can be made again")
-        self.unavailable = None
-        for kind in self._pools:
-            self.restock(kind)
-
     def _cell_lost(self, cell_id: int, retry_s: float = _RESTART_S) -> None:
         kind = self._kinds.pop(cell_id, None)
         if kind is not None:
             self._pools[kind].parking -= 1
+            self._lost_in_a_row += 1
+            retry_s = max(retry_s, min(_RESTART_S * 2 ** (self._lost_in_a_row // _LOST_PATIENTLY), _MAX_LOST_RESTART_S))
             asyncio.get_running_loop().call_later(retry_s, self.restock, kind)
         entry = self._homes.pop(cell_id, None)
         if entry is not None and not entry[0].done():
@@ -361,6 +349,10 @@ class Engine:
 
     def _deliver(self, cell: Cell) -> None:
         self._up.set()
+        self._lost_in_a_row = 0
+        if self.unavailable is not None:
+            _log.warning("sandboxes can be made again", after=self.unavailable)
+            self.unavailable = None
         if cell.id in self._homes:
             waiter, _, _ = self._homes.pop(cell.id)
             if waiter.done():
@@ -398,4 +390,3 @@ class Engine:
             if line.strip():
                 self._last_words = line.strip()
                 _log.warning("engine", line=line)
-

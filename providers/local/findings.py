@@ -16,6 +16,7 @@ from typing import Final
 from sandql.core.settings import Settings
 from sandql.providers.local import mends
 from sandql.providers.local.cgroup import Cgroups
+from sandql.providers.local.supervisor import is_root_outside
 
 _MACHINES: Final = ("x86_64", "aarch64")
 _KERNEL: Final = (5, 14)  # from here on the limit of processes counts per user namespace, and so per cell
@@ -46,7 +47,7 @@ def look_at_host(settings: Settings) -> list[Finding]:
 
 def reasons(found: list[Finding]) -> str:
     """Why no code can be run here, with the mends, in one text; empty where nothing that is required is missing."""
-    return " ".join(f"{finding.name}: {finding.detail}. {finding.mend}".strip() for finding in found if finding.required and not finding.ok)
+    return " ".join(f"{finding.name}: {finding.detail}. {finding.mend}".rstrip() for finding in found if finding.required and not finding.ok)
 
 
 def _probe() -> dict[str, str | int]:
@@ -59,7 +60,7 @@ def _probe() -> dict[str, str | int]:
         reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         reason = str(error)
-    return {name: reason for name in ("user", "nested", "seccomp", "proc", "mounts", *_NAMESPACES)}
+    return dict.fromkeys(("user", "nested", "seccomp", "proc", "mounts", *_NAMESPACES), reason)
 
 
 def _machine() -> Finding:
@@ -69,20 +70,23 @@ def _machine() -> Finding:
 
 def _kernel() -> Finding:
     release = os.uname().release
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    version = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
     wanted = ".".join(map(str, _KERNEL))
     mend = f"Use Linux {wanted} or newer: before, an ordinary user's limit of processes counts those of all runs together."
     return Finding("kernel", version >= _KERNEL, f"Linux {release}", mend, required=False)
 
 
 def _user_namespaces(probed: dict[str, str | int], is_root: bool) -> Finding:
+    if is_root_outside():
+        return Finding("user namespaces", False, mends.ROOT_OUTSIDE)
     reason = probed["user"] or probed["nested"]
     detail = "can be made, one in another" if not reason else f"cannot be made: {reason}"
     return Finding("user namespaces", not reason, detail, "" if not reason else mends.of_user_namespaces(is_root))
 
 
 def _other_namespaces(probed: dict[str, str | int], is_root: bool) -> Finding:
+    if probed["user"]:
+        return _not_tried("other namespaces")
     missing = {name: probed[name] for name in _NAMESPACES if probed[name]}
     if is_root and probed.get("root mounts"):
         missing["mount, as root"] = probed["root mounts"]
@@ -90,21 +94,29 @@ def _other_namespaces(probed: dict[str, str | int], is_root: bool) -> Finding:
     return Finding("other namespaces", not missing, detail, mends.of_namespaces(is_root))
 
 
+def _not_tried(name: str) -> Finding:
+    return Finding(name, False, "not tried: it takes a user namespace", required=False)
+
+
 def _namespace_limits(settings: Settings) -> Finding:
     wanted = settings.max_concurrent_runs + settings.pool_size + settings.node_pool_size
     limits = {name: _number(f"/proc/sys/user/max_{name}_namespaces") for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")}
     low = {name: value for name, value in limits.items() if value is not None and value < wanted}
     detail = ", ".join(f"max_{name}_namespaces = {value}" for name, value in low.items()) or f"for {wanted} cells and more"
-    mend = "; ".join(f"sysctl -w user.max_{name}_namespaces={4 * wanted}" for name in low) + ": and keep it in a file of /etc/sysctl.d."
+    mend = "; ".join(f"sysctl -w user.max_{name}_namespaces={4 * wanted}" for name in low) + ", and keep that in a file of /etc/sysctl.d."
     return Finding("namespace limits", not low, detail, mend, required=any(value == 0 for value in low.values()))
 
 
 def _proc(probed: dict[str, str | int]) -> Finding:
+    if probed["user"]:
+        return _not_tried("own /proc")
     reason = probed["proc"]
     return Finding("own /proc", not reason, f"cannot be mounted: {reason}" if reason else "can be mounted, others' processes hidden", mends.PROC)
 
 
 def _file_systems(probed: dict[str, str | int]) -> Finding:
+    if probed["user"]:
+        return _not_tried("own tmpfs, devpts")
     reason = probed["mounts"]
     return Finding("own tmpfs, devpts", not reason, f"cannot be mounted: {reason}" if reason else "can be mounted", mends.FILE_SYSTEMS)
 
@@ -120,7 +132,7 @@ def _landlock(probed: dict[str, str | int]) -> Finding:
 
 
 def _memory_groups(settings: Settings, is_root: bool) -> Finding:
-    groups = Cgroups.detect("sandql-doctor", settings.memory_bytes, settings.processes)
+    groups = Cgroups.detect(str(os.getpid()), settings.memory_bytes, settings.processes)
     groups.remove_all()
     if groups.version != "none":
         return Finding("memory cgroup", True, f"cgroup {groups.version}, memory can be bounded", required=False)

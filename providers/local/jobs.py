@@ -61,7 +61,8 @@ class Jobs:
             compile_argv = compile_argv and tuple(file_name if part == commands.file_name else part for part in compile_argv)
         plain = not any(name.startswith(_READ_AT_START) for name in request.env)
         changes = self._changes(limits)
-        if fresh and self._node_parked and plain and max(changes[:-1]) == _AS_IT_IS and limits.cpu_ms >= limits.wall_ms and request.language == "javascript":
+        as_made = max(changes[:-1]) == _AS_IT_IS and limits.cpu_ms >= limits.wall_ms
+        if fresh and self._node_parked and plain and as_made and request.language == "javascript":
             return Job(self.new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
         message = (
             request.language == "python" and plain,
@@ -77,11 +78,12 @@ class Jobs:
 
     def _changes(self, limits: Limits) -> tuple[int, ...]:
         """Which limits a cell must lower for this run: -1 for those that it has already."""
-        return tuple(_AS_IT_IS if asked == default else asked for asked, default in zip(cell_limits(limits, memory_grouped=self._grouped), self._made_with, strict=True))
+        limits_now = cell_limits(limits, memory_grouped=self._grouped)
+        return tuple(_AS_IT_IS if now == made else now for now, made in zip(limits_now, self._made_with, strict=True))
 
 
 def cell_limits(limits: Limits, *, memory_grouped: bool) -> tuple[int, ...]:
-    """The limits of a cell's processes, as the cell's `set_limits` takes them: processes, open files, bytes of a file, of data, CPU seconds."""
+    """The limits of a cell's processes as the cell takes them: processes, open files, bytes of a file, bytes of data, CPU seconds."""
     data = _AS_IT_IS if memory_grouped else 2 * limits.memory_bytes + 256 * MiB  # the watchdog is the exact bound
     return limits.processes, limits.open_files, limits.workspace_bytes, data, max(1, -(-limits.cpu_ms // 1000))
 

@@ -15,12 +15,15 @@ from sandql.core.settings import Settings
 from sandql.core.values import Isolation, Language
 from sandql.providers.base import Health
 from sandql.providers.local.cell.seccomp import build_filter
+from sandql.providers.local import mends
 from sandql.providers.local.engine import Engine, EngineConfig
+from sandql.providers.local.findings import look_at_host, reasons
 from sandql.providers.local.homes import Homes
 from sandql.providers.local.jobs import Jobs, cell_limits, widest_limits
 from sandql.providers.local.languages import Toolchain, find_languages
 from sandql.providers.local.rundir import RunDir
 from sandql.providers.local.sandbox import LocalSandbox
+from sandql.providers.local.supervisor import is_root_outside
 
 _NAMESPACES: Final = ("user", "mount", "pid", "net", "ipc", "uts", "cgroup")
 _HOME_SWEEP_S: Final = 600.0
@@ -45,7 +48,7 @@ class LocalProvider:
         settings = self._settings
         _raise_fd_limit()
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+        python = _base_python()
         found = await asyncio.to_thread(find_languages, python)
         self._toolchains = {toolchain.name: toolchain for toolchain in found}
         self._languages = tuple(Language(item.name, item.aliases, item.version, item.compile is not None) for item in found)
@@ -58,7 +61,7 @@ class LocalProvider:
         config = self._supervisor_config(python, run_dir.path, node)
         self._engine = Engine(EngineConfig(config, pools, settings.max_concurrent_runs, settings.max_queued_runs))
         self._stack.push_async_callback(self._engine.aclose)
-        await self._engine.start()
+        await self._start_engine()
         self._jobs = Jobs(self._toolchains, settings, node_parked="node" in pools, memory_grouped=self._engine.cgroup != "none")
         self._isolation = self._measure_isolation()
         sweeper = asyncio.create_task(self._sweep_homes())
@@ -89,8 +92,25 @@ class LocalProvider:
     @contextlib.asynccontextmanager
     async def home(self, owner: str) -> AsyncGenerator[LocalSandbox]:
         """The owner's home."""
-        home = await asyncio.to_thread(self._homes.get, owner)
-        yield LocalSandbox(self._engine, self._jobs, self._settings, self._isolation, home)
+        lending = asyncio.ensure_future(asyncio.to_thread(self._homes.lend, owner))
+        try:
+            home = await asyncio.shield(lending)
+        except asyncio.CancelledError:  # the thread goes on
+            lending.add_done_callback(lambda done: done.exception() or self._homes.give_back(done.result()))
+            raise
+        try:
+            yield LocalSandbox(self._engine, self._jobs, self._settings, self._isolation, home)
+        finally:
+            self._homes.give_back(home)
+
+    async def _start_engine(self) -> None:
+        if is_root_outside():
+            self._engine.refuse(mends.ROOT_OUTSIDE)
+            return
+        await self._engine.start()
+        if self._engine.unavailable is not None:
+            found = reasons(await asyncio.to_thread(look_at_host, self._settings))
+            self._engine.refuse(f"{self._engine.unavailable} {found}".rstrip())
 
     def _measure_isolation(self) -> Isolation:
         engine = self._engine
@@ -134,6 +154,11 @@ class LocalProvider:
         while True:
             await asyncio.to_thread(self._homes.remove_idle, self._settings.home_idle_s)
             await asyncio.sleep(_HOME_SWEEP_S)
+
+
+def _base_python() -> str:
+    """The interpreter below this one's virtual environment: a cell sees no package of the server's."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 def _raise_fd_limit() -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-
 ENTRY_NAME: Final = "<sandql>"  # as in cell/python.py
 
 
@@ -27,10 +26,15 @@ class RunDir:
 
     def __enter__(self) -> RunDir:
         self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sweep(self._parent)
-        self.path = Path(tempfile.mkdtemp(dir=self._parent))
-        self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        parent_fd = os.open(self._parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(parent_fd, fcntl.LOCK_EX)  # so that a folder without a lock is always a dead one's, not one that is being made
+            _sweep(self._parent)
+            self.path = Path(tempfile.mkdtemp(dir=self._parent))
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        finally:
+            os.close(parent_fd)
         cell = Path(__file__).resolve().parent / "cell"
         (self.path / "cell").symlink_to(cell)
         (self.path / "main.py").write_bytes(_entry_without_frame((cell / "entry.py").read_bytes()))
@@ -59,7 +63,7 @@ def _entry_without_frame(source: bytes) -> bytes:
 def _sweep(parent: Path) -> None:
     for folder in parent.iterdir():
         with contextlib.suppress(OSError):
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)

@@ -32,6 +32,7 @@ from sandql.providers.local.homes import Home
 from sandql.providers.local.jobs import Job, Jobs
 from sandql.providers.local.outcome import LOST, End, Verdict, judge
 from sandql.providers.local.run import CellRun
+from sandql.providers.local.scarce import scarce
 from sandql.providers.local.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class LocalSandbox:
 
     @property
     def id(self) -> str | None:
-        """"home" for a kept sandbox, None for a fresh one."""
+        """ "home" for a kept sandbox, None for a fresh one."""
         return None if self._home is None else HOME
 
     async def run(self, request: RunRequest) -> Execution:
@@ -191,11 +192,12 @@ class LocalSandbox:
     def _workspace(self) -> Generator[Workspace]:
         if self._home is None:
             raise BadRequest(f'sandboxId: a fresh sandbox keeps no files; use "{HOME}"')
-        fd = os.open(self._home.files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            yield Workspace(fd)
-        finally:
-            os.close(fd)
+        with scarce("the home"):
+            fd = os.open(self._home.files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                yield Workspace(fd)
+            finally:
+                os.close(fd)
 
     def _begin(self, cell: Cell, run: CellRun, request: RunRequest, *, patient: bool) -> None:
         limits = request.limits

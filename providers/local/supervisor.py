@@ -29,7 +29,8 @@ UIDS: Final = 60_000  # mapped into a zygote from 1000 on
 FIRST_RUN_UID: Final = 1001
 RUN_UIDS: Final = 29_000  # the next ones belong to homes
 _PR_SET_CHILD_SUBREAPER = 36
-_RESPAWN_S = 0.05  # a zygote that dies at once is not started again in a tight loop
+_RESPAWN_S = 0.05  # a zygote that dies before it is ready is started again after this, then twice as long, …
+_MAX_RESPAWN_S = 30.0
 _WATCH_S = 0.1
 
 Message = tuple[Any, ...]
@@ -59,8 +60,9 @@ class Supervisor:
         self.started: set[int] = set()  # cells that have a job
         self.deadlines: list[tuple[float, int]] = []
         self.respawns: list[tuple[float, str]] = []
+        self.failures: dict[str, int] = {}  # how often a zygote has ended before it was ready, since it last was
         self.next_owner = 0
-        self.real_root = os.geteuid() == 0
+        self.real_root = is_real_root()
         self.cgroups = Cgroups.detect(config["group"], config["memory_bytes"], config["processes"])
         self.watchdog = Watchdog(config["memory_bytes"]) if self.cgroups.version == "none" else None
         self.next_watch = 0.0
@@ -79,12 +81,16 @@ class Supervisor:
             self.cgroups.remove_all()
 
     def _turn(self) -> bool:
-        for fd, _ in self.poll.poll(self._timeout_ms()):
+        for fd, events in self.poll.poll(self._timeout_ms()):
             if fd == self.server.fileno():
                 if not self._from_server():
                     return False
-            elif fd in self.by_fd:
-                self._from_zygote(self.by_fd[fd])
+                continue
+            zygote = self.by_fd.get(fd)
+            if zygote is not None and events & select.POLLOUT:
+                self._flush(zygote)
+            if zygote is not None and events & ~select.POLLOUT:
+                self._from_zygote(zygote)
         self._pass_deadlines()
         return True
 
@@ -108,7 +114,10 @@ class Supervisor:
             self.next_watch = now + max(_WATCH_S, 10 * (time.monotonic() - now))
 
     def _from_server(self) -> bool:
-        data = self.server.recv(MAX_PACKET)
+        try:
+            data = self.server.recv(MAX_PACKET)
+        except ConnectionResetError:  # it ended without having read all that we said
+            data = b""
         if not data:
             return False
         message = cast("Message", unpack(data))
@@ -146,10 +155,7 @@ class Supervisor:
         self.cells[cell] = name
         zygote = self.zygotes[name]
         packet = pack(("park", cell, kind, self._owner(owner), home))
-        if zygote.ready:
-            _send(zygote.control, packet, fds)
-        else:
-            zygote.backlog.append((packet, fds))
+        self._send(zygote, packet, fds)
 
     def _owner(self, owner: int | None) -> int:
         if not self.real_root:
@@ -161,13 +167,14 @@ class Supervisor:
 
     def _kill_cell(self, cell: int, cause: str) -> None:
         zygote = self.zygotes.get(self.cells.get(cell, ""))
-        if zygote is not None and zygote.ready:
-            with contextlib.suppress(OSError):
-                zygote.control.sendall(pack(("kill", cell, cause)))
+        if zygote is not None:
+            self._send(zygote, pack(("kill", cell, cause)), [])
 
     def _from_zygote(self, zygote: _Zygote) -> None:
         try:
             data = zygote.control.recv(MAX_PACKET)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
         if not data:
@@ -182,16 +189,15 @@ class Supervisor:
             self.watchdog.forked(message[1], message[2])
         elif message[0] == "map":
             self._map_ids(message[1])
-            zygote.control.sendall(b"go")
+            _go(zygote)
         elif message[0] == "zygote":
             os.waitpid(zygote.pid, 0)  # the process that we started ends here; the real zygote is ours as its subreaper
             zygote.pid = message[1]
-            zygote.control.sendall(b"go")
+            _go(zygote)
         elif message[0] == "ready":
             zygote.ready = True
-            for packet, fds in zygote.backlog:
-                _send(zygote.control, packet, fds)
-            zygote.backlog.clear()
+            self.failures.pop(zygote.name, None)
+            self._flush(zygote)
             self._say(("up", zygote.name, message[1], self.cgroups.version))
 
     def _forget(self, cell: int) -> None:
@@ -213,7 +219,30 @@ class Supervisor:
         for cell in [cell for cell, name in self.cells.items() if name == zygote.name]:
             self._forget(cell)
         self._say(("down", zygote.name, zygote.ready))
-        self.respawns.append((time.monotonic() + (_RESPAWN_S if zygote.ready else 20 * _RESPAWN_S), zygote.name))
+        if zygote.ready:
+            self._start_zygote(zygote.name)
+            return
+        failures = self.failures[zygote.name] = self.failures.get(zygote.name, 0) + 1
+        self.respawns.append((time.monotonic() + min(_RESPAWN_S * 2**failures, _MAX_RESPAWN_S), zygote.name))
+
+    def _send(self, zygote: _Zygote, packet: bytes, fds: list[int]) -> None:
+        """Send now or when the zygote takes it: waiting for one that waits for us would last for ever."""
+        zygote.backlog.append((packet, fds))
+        if zygote.ready and len(zygote.backlog) == 1:
+            self._flush(zygote)
+
+    def _flush(self, zygote: _Zygote) -> None:
+        sent = 0
+        try:
+            for packet, fds in zygote.backlog:
+                socket.send_fds(zygote.control, [packet], fds)
+                sent += 1
+        except BlockingIOError:
+            pass
+        except OSError:  # the zygote is gone: its socket's end says so, and its cells are given up there
+            sent = len(zygote.backlog)
+        del zygote.backlog[:sent]
+        self.poll.modify(zygote.control, select.POLLIN | (select.POLLOUT if zygote.backlog else 0))
 
     def _start_zygote(self, name: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -230,6 +259,7 @@ class Supervisor:
             self._become_zygote(theirs)
         theirs.close()
         ours.sendall(pack(config))
+        ours.setblocking(False)
         zygote = _Zygote(name, config, ours, pid)
         self.zygotes[name] = zygote
         self.by_fd[ours.fileno()] = zygote
@@ -266,11 +296,24 @@ class Supervisor:
             self.server.sendall(pack(message))
 
 
-def _send(control: socket.socket, packet: bytes, fds: list[int]) -> None:
-    try:
-        socket.send_fds(control, [packet], fds)
-    except OSError:
-        pass  # the zygote is gone: its socket's end says so, and its cells are given up there
+def is_real_root() -> bool:
+    """Whether this process can give other uids of the host to its cells: root in a user namespace of its own cannot."""
+    return os.geteuid() == 0 and any(first <= HOST_UID_BASE and HOST_UID_BASE + UIDS <= first + count for first, _, count in _uid_map())
+
+
+def is_root_outside() -> bool:
+    """Whether this process is root in a user namespace, and outside of it as well: its cells would then be root on the host."""
+    return os.geteuid() == 0 and not is_real_root() and any(first == outside == 0 for first, outside, _ in _uid_map())
+
+
+def _uid_map() -> list[tuple[int, ...]]:
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return [tuple(map(int, line.split())) for line in file]
+
+
+def _go(zygote: _Zygote) -> None:
+    with contextlib.suppress(OSError):  # it ended in this moment, which its socket says next
+        zygote.control.sendall(b"go")
 
 
 def _write(path: str, text: str) -> None:

@@ -109,9 +109,12 @@ def run(
 @app.command()
 def doctor() -> None:
     """Say what this host has for running code safely, and what mends what is missing."""
+    settings = _settings()
     from sandql.cli_doctor import report
+    from sandql.core.log import configure_logging
 
-    sys.exit(report())
+    configure_logging(settings.log_format, "debug" if settings.log_level == "debug" else "error")  # the findings say it better
+    sys.exit(report(settings))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

@@ -7,12 +7,13 @@ import textwrap
 
 import typer
 
+from sandql.core.settings import Settings
 from sandql.providers.local.doctor import examine
 
 
-def report() -> int:
+def report(settings: Settings) -> int:
     """Print a line for each finding, with its mend below it where there is one to make. Returns 1 when code cannot be run here."""
-    findings = examine()
+    findings = examine(settings)
     name_width = max(len(finding.name) for finding in findings)
     text_width = max(shutil.get_terminal_size().columns - 4, 40)
     for finding in findings:

@@ -23,7 +23,7 @@ const read = await client.query({ query: gql(READ), variables: { path: 'up/hello
 // Without a header that a foreign page cannot send, the same request may be a forged one.
 const forged = await apollo({})
   .mutate({ mutation: UPLOAD, variables: { path: 'up/forged.txt', file } })
-  .then(() => 'accepted', (error) => error.statusCode ?? String(error));
+  .then(() => 'accepted', (error) => error.errors?.[0]?.extensions?.code ?? String(error));
 const after = await client.query({ query: gql(READ), variables: { path: 'up/forged.txt' }, errorPolicy: 'all' });
 
 answer({

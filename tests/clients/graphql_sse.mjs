@@ -5,6 +5,7 @@ import { BEAT, EXECUTE, HELLO, LANGUAGES, STREAM, TWO_LINES, answer, collect, su
 const [, , httpUrl, , mode] = process.argv;
 const single = mode === 'single';
 const requests = [];
+const refusals = [];
 const client = createClient({
   url: single ? `${httpUrl}/stream` : httpUrl,
   singleConnection: single,
@@ -12,15 +13,17 @@ const client = createClient({
   fetchFn: async (url, init) => {
     const response = await fetch(url, init);
     requests.push([init.method, response.status]);
+    if (!response.ok) refusals.push(await response.clone().json());
     return response;
   },
 });
 
+/** The results, or the error, of an operation that cannot be run. */
 async function failure(payload) {
   try {
     return { results: await collect(client.iterate(payload)) };
   } catch (error) {
-    return { status: error.response?.status ?? String(error), errors: (await error.response?.json())?.errors };
+    return { error: error.name };
   }
 }
 
@@ -31,6 +34,7 @@ const streamed = await collect(client.iterate({ query: STREAM, variables: { code
 const together = await Promise.all(
   Array.from({ length: 4 }, (_, index) => collect(client.iterate({ query: STREAM, variables: { code: `print(${index})` } }))),
 );
+const shared = requests.slice(); // a client in single mode makes a new stream after a refused request
 const invalid = await failure({ query: '{ nothing }' });
 
 const run = client.iterate({ query: STREAM, variables: { code: BEAT, sandboxId: 'home' } });
@@ -46,5 +50,6 @@ answer({
   together: together.map((results) => summary(results).text),
   invalid,
   endedAtMs,
-  requests,
+  requests: shared,
+  refusals,
 });

@@ -21,7 +21,7 @@ function subscribe(client, variables, last = ({ data }) => data?.executeCode.__t
     const results = [];
     const { unsubscribe } = client.subscription(STREAM, variables).subscribe((result) => {
       if (result.error) reject(result.error);
-      results.push(result);
+      if (result.data !== results.at(-1)?.data) results.push(result); // it repeats the last one to say that no more come
       if (!last(result)) return;
       setTimeout(() => {
         unsubscribe();

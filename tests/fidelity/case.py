@@ -11,7 +11,8 @@ from sandql.core.values import InputFile
 class Case:
     """A program that must behave in a cell as under `python3 main.py`.
 
-    `files` maps names in the workspace to their bytes. `wall_ms` is given for programs that never end by themselves.
+    `files` maps names in the workspace to their bytes. `wall_ms` is given for programs that never end by themselves;
+    `on_host` is False where the answer depends on the machine, so that a bare interpreter outside of a cell has another.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Case:
     env: dict[str, str] = field(default_factory=dict[str, str])
     files: dict[str, str] = field(default_factory=dict[str, str])
     wall_ms: int = 20_000
+    on_host: bool = True
 
     @property
     def source(self) -> bytes:

@@ -15,7 +15,7 @@ from graphql import (
     find_breaking_changes,
     find_dangerous_changes,
     get_introspection_query,
-    graphql_sync,
+    graphql_sync,  # pyright: ignore[reportUnknownVariableType]  (a parameter that is not used here has no type)
     is_introspection_type,
     is_specified_scalar_type,
     parse,

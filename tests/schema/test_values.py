@@ -81,7 +81,11 @@ def test_text_survives_any_chunk_borders(pieces: list[tuple[Stream, bytes]], dat
 
 
 def test_a_cut_character_comes_whole() -> None:
-    texts = [event.text for event in shown([(Stream.STDOUT, b"\xe2\x82"), (Stream.STDERR, b"\xf0"), (Stream.STDOUT, b"\xac!")]) if isinstance(event, ExecutionOutput)]
+    texts = [
+        event.text
+        for event in shown([(Stream.STDOUT, b"\xe2\x82"), (Stream.STDERR, b"\xf0"), (Stream.STDOUT, b"\xac!")])
+        if isinstance(event, ExecutionOutput)
+    ]
     assert texts == ["", "", "€!", "\ufffd"]
 
 

@@ -14,7 +14,12 @@ RUN = 'mutation { executeCode(code: "out 1", language: "script") { output } }'
 
 
 def test_answers_come_in_order_and_one_failure_is_its_own(served: TwinServer, client: httpx2.Client) -> None:
-    batch = [{"query": RUN}, {"query": "{ nope }"}, {"query": "{ __typename }"}, {"query": "subscription { executeCode(code: \"\", language: \"script\") { __typename } }"}]
+    batch = [
+        {"query": RUN},
+        {"query": "{ nope }"},
+        {"query": "{ __typename }"},
+        {"query": 'subscription { executeCode(code: "", language: "script") { __typename } }'},
+    ]
     response = client.post(served.url, json=batch)
     assert response.status_code == 200
     answers: list[dict[str, Any]] = response.json()
@@ -42,7 +47,7 @@ def test_a_batch_has_a_bound(served: TwinServer, client: httpx2.Client) -> None:
 
 def test_the_cost_of_a_batch_is_summed(served: TwinServer, client: httpx2.Client) -> None:
     runs = served.twin.runs
-    costly = "mutation {" + " ".join(f"a{n}: executeCode(code: \"\", language: \"script\") {{ success }}" for n in range(15)) + "}"
+    costly = "mutation {" + " ".join(f'a{n}: executeCode(code: "", language: "script") {{ success }}' for n in range(15)) + "}"
     answers = client.post(served.url, json=[{"query": costly}, {"query": costly}]).json()
     assert len(answers[0]["data"]) == 15
     assert answers[1]["errors"][0]["extensions"]["code"] == "QUERY_TOO_COSTLY"

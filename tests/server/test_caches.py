@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
@@ -21,7 +20,7 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def graphql(settings: Settings) -> Iterator[GraphQL]:
+def graphql(settings: Settings) -> GraphQL:
     return GraphQL(settings)
 
 

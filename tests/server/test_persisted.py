@@ -48,6 +48,8 @@ def test_a_mutation_by_hash_is_not_for_get(served: TwinServer, client: httpx2.Cl
     assert served.twin.runs == runs
 
 
-@pytest.mark.parametrize("bad", [5, {}, {"version": 2, "sha256Hash": "0" * 64}, {"version": 1}, {"version": 1, "sha256Hash": "00"}, {"version": 1, "sha256Hash": 5}])
+@pytest.mark.parametrize(
+    "bad", [5, {}, {"version": 2, "sha256Hash": "0" * 64}, {"version": 1}, {"version": 1, "sha256Hash": "00"}, {"version": 1, "sha256Hash": 5}]
+)
 def test_what_is_no_hash_is_400(served: TwinServer, client: httpx2.Client, bad: object) -> None:
     assert client.post(served.url, json={"extensions": {"persistedQuery": bad}}).status_code == 400

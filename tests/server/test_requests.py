@@ -65,7 +65,8 @@ def test_all_arguments_reach_the_provider(served: TwinServer, post: Post) -> Non
 
 def test_null_is_left_out(served: TwinServer, post: Post) -> None:
     arguments = ("provider", "sandboxId", "stdin", "args", "env", "files", "timeout", "limits", "artifacts")
-    query = 'mutation { executeCode(code: "out 1", language: "script", %s) { sandboxId } }' % ", ".join(f"{name}: null" for name in arguments)
+    nulls = ", ".join(f"{name}: null" for name in arguments)
+    query = f'mutation {{ executeCode(code: "out 1", language: "script", {nulls}) {{ sandboxId }} }}'
     assert post(query).json()["data"]["executeCode"] == {"sandboxId": None}
     assert served.twin.requests[-1].limits.wall_ms == served.settings.wall_ms
 
@@ -103,7 +104,9 @@ def test_a_bad_argument_is_named_and_costs_nothing(served: TwinServer, post: Pos
 def test_files_by_graphql(served: TwinServer, post: Post) -> None:
     assert post('mutation { writeFile(path: "t/a.txt", content: "héllo") }').json() == {"data": {"writeFile": True}}
     assert post('mutation { writeFile(path: "t/b.bin", content: "gP8=", encoding: BASE64) }').json() == {"data": {"writeFile": True}}
-    data = post('{ listFiles(path: "t") a: readFile(path: "t/a.txt") { content size encoding } files(path: "t") { name path type size modifiedAt } }').json()["data"]
+    data = post(
+        '{ listFiles(path: "t") a: readFile(path: "t/a.txt") { content size encoding } files(path: "t") { name path type size modifiedAt } }'
+    ).json()["data"]
     assert data["listFiles"] == ["a.txt", "b.bin"]
     assert data["a"] == {"content": "héllo", "size": 6, "encoding": "UTF8"}
     assert data["files"][1] == {"name": "b.bin", "path": "t/b.bin", "type": "FILE", "size": 2, "modifiedAt": "2023-11-14T22:13:20.500000+00:00"}
@@ -114,10 +117,29 @@ def test_files_by_graphql(served: TwinServer, post: Post) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"5", b"null", b'"text"', b"true", b"[]", b"[5]", b"{", b"", b"\xff\xfe", b'{"query": "\xff"}', b"{}", b'{"query": 5}', b'{"query": NaN}']
-    + [b'{"query": null}', b'{"query": "{ __typename }", "operationName": 5}', b'{"query": "{ __typename }", "variables": "{}"}']
-    + [b'{"query": "{ __typename }", "variables": []}', b'{"query": "{ __typename }", "extensions": 1}']
-    + [b"[" * 100_000, b'{"a":' * 100_000, b'{"query": "{ __typename }", "variables": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}"],
+    [
+        b"5",
+        b"null",
+        b'"text"',
+        b"true",
+        b"[]",
+        b"[5]",
+        b"{",
+        b"",
+        b"\xff\xfe",
+        b'{"query": "\xff"}',
+        b"{}",
+        b'{"query": 5}',
+        b'{"query": NaN}',
+        b'{"query": null}',
+        b'{"query": "{ __typename }", "operationName": 5}',
+        b'{"query": "{ __typename }", "variables": "{}"}',
+        b'{"query": "{ __typename }", "variables": []}',
+        b'{"query": "{ __typename }", "extensions": 1}',
+        b"[" * 100000,
+        b'{"a":' * 100000,
+        b'{"query": "{ __typename }", "variables": {"a": ' + b"[" * 100000 + b"]" * 100000 + b"}}",
+    ],
 )
 def test_a_body_that_is_no_request_is_400(served: TwinServer, client: httpx2.Client, body: bytes) -> None:
     response = client.post(served.url, content=body, headers={"content-type": JSON})
@@ -133,7 +155,9 @@ def test_a_query_string_that_is_no_request_is_400(served: TwinServer, client: ht
     assert errors(response)
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/json; charset=utf-16"])
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/json; charset=utf-16"]
+)
 def test_another_content_type_is_415(served: TwinServer, client: httpx2.Client, content_type: str | None) -> None:
     runs = served.twin.runs
     headers = {} if content_type is None else {"content-type": content_type}

@@ -19,7 +19,10 @@ from tests.support.twin_server import TwinServer
 
 MULTIPART_ACCEPT = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/graphql-response+json,application/json;q=0.9'
 SUBSCRIPTION = """subscription ($code: String!, $language: String = "script") { executeCode(code: $code, language: $language) {
-  __typename ... on ExecutionStarted { seq id } ... on ExecutionOutput { seq stream text } ... on ExecutionCompleted { seq result { outcome output } } } }"""
+  __typename
+  ... on ExecutionStarted { seq id }
+  ... on ExecutionOutput { seq stream text }
+  ... on ExecutionCompleted { seq result { outcome output } } } }"""
 
 
 def events(body: str) -> list[tuple[str, Any]]:
@@ -93,13 +96,25 @@ def test_a_plain_query_of_urql_is_json(post: Post) -> None:
     assert post("{ __typename }", headers={"accept": accept}).json() == {"data": {"__typename": "Query"}}
 
 
-def test_what_cannot_be_run_is_no_stream(post: Post) -> None:
+def test_what_cannot_be_run_is_said_in_the_stream(post: Post) -> None:
     response = post("subscription { nope }", headers={"accept": "text/event-stream"})
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    [(kind, result), end] = events(response.text)
+    assert kind == "next"
+    assert "nope" in result["errors"][0]["message"]
+    assert end == ("complete", None)
+
+
+def test_what_cannot_be_run_is_plain_json_for_who_reads_it(post: Post) -> None:
+    response = post("subscription { nope }", headers={"accept": "text/event-stream, application/json"})
     assert response.headers["content-type"].startswith("application/json")
     assert response.json()["errors"]
 
 
-@pytest.mark.parametrize(("code", "language", "expected"), [("", "nope", "BAD_REQUEST"), ("out 1\nrefuse", "script", "PAYLOAD_TOO_LARGE"), ("out 1\ndefect", "script", "INTERNAL_ERROR")])
+@pytest.mark.parametrize(
+    ("code", "language", "expected"),
+    [("", "nope", "BAD_REQUEST"), ("out 1\nrefuse", "script", "PAYLOAD_TOO_LARGE"), ("out 1\ndefect", "script", "INTERNAL_ERROR")],
+)
 def test_what_fails_on_the_way_is_said_and_ends_the_stream(post: Post, code: str, language: str, expected: str) -> None:
     variables = {"code": code, "language": language}
     found = events(post(SUBSCRIPTION, variables=variables, headers={"accept": "text/event-stream"}).text)

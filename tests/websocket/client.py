@@ -21,16 +21,6 @@ STREAM = """subscription ($code: String!, $sandboxId: ID, $timeout: Int) {
   }
 }"""
 
-# Says when it was last alive, for as long as it lives, and prints a line once it is.
-BEAT = """import os, time
-print("alive", flush=True)
-while True:
-    with open("beat.new", "w") as file:
-        file.write(str(time.time_ns()))
-    os.replace("beat.new", "beat")
-    time.sleep(0.005)
-"""
-
 
 class Socket:
     """One connection. `receive` answers the next message; `closed` what the server closed it with."""

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.support.beat import BEAT, ENDED_WITHIN_S, last_beat_s
 from tests.support.server import Server, running_server
-from tests.websocket.client import BEAT, STREAM, WAIT_S, Socket, socket
-
-# The bound is 100 ms; a loaded machine may be late in noticing, and the program beats every 5 ms.
-_ENDED_WITHIN_S = 0.5
-
-
-def last_beat_s(server: Server) -> float:
-    """When the program of `BEAT` was last alive, once it no longer is: read until it stays the same."""
-    query = {"query": '{ readFile(path: "beat") { content } }'}
-    request = Request(server.url + "/graphql", json.dumps(query).encode(), {"content-type": "application/json"})
-    deadline = time.monotonic() + WAIT_S
-    seen, same = "", 0
-    while same < 20:  # some 100 ms without a beat
-        with urlopen(request, timeout=WAIT_S) as response:
-            content = json.load(response)["data"]["readFile"]["content"]
-        same = same + 1 if content == seen else 0
-        seen = content
-        assert time.monotonic() < deadline, "the program is still alive"
-        time.sleep(0.005)
-    return int(seen) / 1e9
+from tests.websocket.client import STREAM, WAIT_S, Socket, socket
 
 
 def start(client: Socket) -> None:
@@ -44,7 +24,7 @@ def test_complete_ends_the_run(server: Server) -> None:
         ended = time.time()
         client.subscribe("run", "{ languages { name } }")
         assert client.results("run"), "the id is free at once, and nothing of the old run comes under it"
-        assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+        assert last_beat_s(server) - ended < ENDED_WITHIN_S
 
 
 def test_closing_the_socket_ends_the_run(server: Server) -> None:
@@ -52,7 +32,7 @@ def test_closing_the_socket_ends_the_run(server: Server) -> None:
         start(client)
         ended = time.time()
         client.raw.close()
-    assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+    assert last_beat_s(server) - ended < ENDED_WITHIN_S
 
 
 def test_a_lost_connection_ends_the_run(server: Server) -> None:
@@ -60,7 +40,7 @@ def test_a_lost_connection_ends_the_run(server: Server) -> None:
         start(client)
         ended = time.time()
         client.raw.socket.shutdown(2)
-    assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+    assert last_beat_s(server) - ended < ENDED_WITHIN_S
 
 
 def test_a_broken_protocol_ends_the_run(server: Server) -> None:
@@ -69,7 +49,7 @@ def test_a_broken_protocol_ends_the_run(server: Server) -> None:
         ended = time.time()
         client.send("garbage")
         assert client.closed()[0] == 4400
-    assert last_beat_s(server) - ended < _ENDED_WITHIN_S
+    assert last_beat_s(server) - ended < ENDED_WITHIN_S
 
 
 def test_a_complete_for_nothing_is_no_fault(server: Server) -> None:

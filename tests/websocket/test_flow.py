@@ -6,8 +6,8 @@ import json
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
+from tests.support.beat import read_home
 from tests.support.server import Server
 from tests.websocket.client import STREAM, WAIT_S, socket
 
@@ -35,11 +35,7 @@ def resident_bytes(server: Server) -> int:
 
 def count(server: Server) -> int:
     """How often the program of `FLOOD` has written; 0 before its first note."""
-    query = {"query": '{ readFile(path: "count") { content } }'}
-    request = Request(server.url + "/graphql", json.dumps(query).encode(), {"content-type": "application/json"})
-    with urlopen(request, timeout=WAIT_S) as response:
-        file = json.load(response)["data"]["readFile"]
-    return int(file["content"]) if file else 0
+    return int(read_home(server, "count") or 0)
 
 
 def count_at_rest(server: Server) -> int:

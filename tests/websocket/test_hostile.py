@@ -75,7 +75,7 @@ def close_code(connection: sockets.socket) -> int | None:
         (frame(_PING, fin=False), 1002),  # a control frame in parts
         (frame(_TEXT, b"\xff\xfe"), 1007),  # not UTF-8
         (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 2**62), 1009),  # would take 4 EiB
-        (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 2**63), 1002),  # an impossible length
+        (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 2**63), 1009),  # an impossible length
         (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 33 * MiB), 1009),
     ],
     ids=["unmasked", "reserved", "opcode", "continuation", "split-ping", "utf8", "huge", "impossible", "over-the-bound"],

@@ -46,8 +46,9 @@ def make_ruleset(abi):
 class Confinement:
     """The steps by which a process, just forked into new pid and network namespaces, becomes a cell.
 
-    `private` are the paths of which it has its own view, `sizes` the bytes and inodes of its workspace, `limits` those of its processes as for `set_limits`, `grouped` says whether it enters a control group, `ruleset` is a Landlock
-    ruleset or -1. After `enter` it has no capability, and no system call gives it one.
+    `private` are the paths of which it has its own view, `sizes` the bytes and inodes of its workspace, `limits` those of its
+    processes as for `set_limits`; `grouped` says whether it enters a control group, `ruleset` is a Landlock ruleset or -1, `homes`
+    says whether its workspace is a kept one. After `enter` it has no capability, and no system call gives it one.
     """
 
     def __init__(self, private, sizes, limits, grouped, ruleset, seccomp_program, homes):
@@ -70,7 +71,7 @@ class Confinement:
         script.add_write(b"/proc/self/setgroups", b"deny")
         script.add_write(b"/proc/self/gid_map", (self._ids, _IDS_SIZE))
         script.add_write(b"/proc/self/uid_map", (self._ids, _IDS_SIZE))
-        for kind, value in zip(_LIMITED, limits):
+        for kind, value in zip(_LIMITED, limits, strict=True):
             if value >= 0:
                 script.add("prlimit64", 0, kind, _limit(kind, value), None)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -85,7 +86,7 @@ class Confinement:
         self._options.value = b"size=%d,nr_inodes=%d,uid=%d,gid=%d,mode=1777" % (*self._sizes, owner, owner)
         self._ids.value = (b"%d %d 1" % (UID_INSIDE, owner)).ljust(_IDS_SIZE)
         if self._home is not None:
-            self._home.value = os.fsencode("%s/%s/files" % (HOMES, home))
+            self._home.value = os.fsencode(f"{HOMES}/{home}/files")
         if self._group_step is not None:
             self._script.set(self._group_step, 0, group_fd)
         for step in (self._gid_step, self._uid_step):
@@ -110,7 +111,7 @@ def set_zygote_limits():
 
 def set_limits(*limits):
     """Lower this process's own limits: processes, open files, bytes of a file, bytes of data, seconds of CPU; -1 leaves one as it is."""
-    for kind, value in zip(_LIMITED, limits):
+    for kind, value in zip(_LIMITED, limits, strict=True):
         if value >= 0:
             _lower(kind, value)
 

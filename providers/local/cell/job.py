@@ -44,9 +44,9 @@ def receive():
     if job.compile_argv:
         _compile(job)
     os.close(STATUS_FD)
-    if job.in_place:
-        return job
-    _execute(job.argv)
+    if not job.in_place:
+        _execute(job.argv)
+    return job
 
 
 def _execute(argv):
@@ -57,7 +57,7 @@ def _execute(argv):
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
-        os.write(2, ("%s: %s\n" % (argv[0], error.strerror)).encode())
+        os.write(2, (f"{argv[0]}: {error.strerror}\n").encode())
         os._exit(127)
 
 

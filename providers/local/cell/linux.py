@@ -90,7 +90,7 @@ def prctl(option, first=0, second=0):
 
 def syscall(number, *arguments):
     """A system call by number; ints and bytes or ctypes objects as arguments."""
-    return _check(_syscall(ctypes.c_long(number), *arguments), "syscall %d" % number)
+    return _check(_syscall(ctypes.c_long(number), *arguments), f"syscall {number}")
 
 
 def close_from(fd):

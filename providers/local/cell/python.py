@@ -89,7 +89,7 @@ def leave(status):
         try:
             threading._shutdown()
         except BaseException as error:
-            sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg="Exception ignored on threading shutdown", object=threading))
+            _unraisable(error, error.__traceback__, "Exception ignored on threading shutdown", threading)
     atexit._run_exitfuncs()
     if not _flush():
         os._exit(120)
@@ -100,13 +100,19 @@ def leave(status):
 
         _signal.signal(_SIGINT, _signal.SIG_DFL)
         os.kill(os.getpid(), _SIGINT)
-    os._exit(status & 0xFF)
+    else:
+        os._exit(status & 0xFF)
 
 
 def _own_trace(error):
     """The traceback without the frame below the program, which some versions of CPython leave out by themselves."""
     trace = error.__traceback__
     return trace.tb_next if trace is not None and trace.tb_frame.f_code.co_filename == ENTRY_NAME else trace
+
+
+def _unraisable(error, trace, message, source):
+    args = types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=trace, err_msg=message, object=source)
+    sys.unraisablehook(args)  # pyright: ignore[reportArgumentType]  (the real type cannot be made from Python)
 
 
 def _exit_code(error):
@@ -126,13 +132,13 @@ def _exit_code(error):
 def _drop_modules():
     """Let go of the modules that came with the program, as finalization does, so that `__del__` methods run and files are flushed."""
     if hasattr(sys, "last_type"):
-        sys.last_exc = sys.last_type = sys.last_value = sys.last_traceback = None
+        for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+            setattr(sys, name, None)
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
     spaces = []
     while len(sys.modules) > _modules_before:
         _, module = sys.modules.popitem()
-        if isinstance(module, types.ModuleType):
-            spaces.append(module.__dict__)
+        spaces.append(getattr(module, "__dict__", {}))
         del module
     # What is new is still in the youngest generation unless there was a collection. A full one also empties free lists, for no use.
     gc.collect(0 if sys.version_info < (3, 14) and not any(gc.get_count()[1:]) else 2)
@@ -151,7 +157,7 @@ def _flush():
             out.flush()
         except BaseException as error:
             fine = False
-            sys.unraisablehook(types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None, err_msg=None, object=out))
+            _unraisable(error, None, None, out)
     err = sys.stderr
     if err is not None and not getattr(err, "closed", False):
         try:

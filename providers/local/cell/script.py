@@ -58,7 +58,7 @@ class Script:
         self._steps = []
         self._names = []
         self._kept = []  # what the table points to
-        self._table = None
+        self._table = (ctypes.c_uint64 * 0)()
         self._loop = None
 
     def add(self, name, *arguments, opens=False, uses_opened=False):
@@ -92,7 +92,7 @@ class Script:
         done = self._loop(ctypes.addressof(self._table), len(self._steps)) if self._loop else self._run_slowly()
         if done < len(self._steps):
             number = -ctypes.c_int64(self._table[done * _STEP_WORDS + _MARK]).value
-            raise OSError(number, "%s: %s" % (self._names[done], os.strerror(number)))
+            raise OSError(number, f"{self._names[done]}: {os.strerror(number)}")
 
     def _run_slowly(self):
         opened = 0

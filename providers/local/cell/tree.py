@@ -22,6 +22,9 @@ WORKSPACE = "/workspace"
 HOMES = "/.homes"
 _EMPTY = b"/.empty"
 
+_MS_NOATIME, _MS_NODIRATIME, _MS_RELATIME = 1024, 2048, 1 << 21
+_ST_RELATIME = 4096  # of statvfs, whose other flags are the mount's
+
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"dev/fd": "/proc/self/fd", "dev/stdin": "fd/0", "dev/stdout": "fd/1", "dev/stderr": "fd/2", "dev/ptmx": "pts/ptmx"}
 _TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -29,7 +32,9 @@ _TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = "alternatives ld.so.cache ld.so.conf ld.so.conf.d localtime nsswitch.conf protocols services mime.types perl php R".split()
 _ETC_STARTS = ("java-", "python3")
 _ETC_TEXTS = {
-    "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n",
+    "passwd": (
+        "root:x:0:0:root:/root:/usr/sbin/nologin\nsandbox:x:1000:1000:sandbox:/workspace:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n"
+    ),
     "group": "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
     "hostname": "sandbox\n",
@@ -120,8 +125,9 @@ def _bind(source, target, read_only=True):
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     mount(os.fsencode(source), os.fsencode(target), None, MS_BIND)
     flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if read_only else 0)
-    locked = os.statvfs(source).f_flag & (MS_NOEXEC | 1024 | 2048)  # what the host has set may not be cleared: noexec, noatime, nodiratime
-    relatime = 1 << 21 if os.statvfs(source).f_flag & 4096 else 0
+    given = os.statvfs(source).f_flag
+    locked = given & (MS_NOEXEC | _MS_NOATIME | _MS_NODIRATIME)  # what the host has set may not be cleared
+    relatime = _MS_RELATIME if given & _ST_RELATIME else 0
     mount(None, os.fsencode(target), None, MS_REMOUNT | MS_BIND | flags | locked | relatime)
 
 

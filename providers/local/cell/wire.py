@@ -3,8 +3,14 @@
 marshal reads and writes plain values without imports or code of ours; every writer of these messages is trusted code.
 """
 
+from __future__ import annotations
+
 import marshal
 import os
+
+TYPE_CHECKING = False  # typing itself is not imported in a cell
+if TYPE_CHECKING:
+    from typing import Any
 
 _LENGTH = 4
 MAX_PACKET = 64 * 1024
@@ -12,13 +18,13 @@ CONTROL_FD = 3  # a zygote's socket to its supervisor
 CELLS_FD = 4  # a zygote's socket to the server, on which parked cells announce themselves
 
 
-def frame(message):
+def frame(message: tuple[Any, ...]) -> bytes:
     """A message as bytes for a pipe."""
     data = marshal.dumps(message)
     return len(data).to_bytes(_LENGTH, "little") + data
 
 
-def read_frame(fd):
+def read_frame(fd: int) -> tuple[Any, ...] | None:
     """The next message from a pipe, or None at its end; blocks."""
     head = _read_exactly(fd, _LENGTH)
     if len(head) < _LENGTH:
@@ -28,9 +34,9 @@ def read_frame(fd):
     return marshal.loads(data) if len(data) == size else None
 
 
-def split_frames(data):
+def split_frames(data: bytes) -> tuple[list[tuple[Any, ...]], bytes]:
     """All whole messages in `data`, and the rest."""
-    messages = []
+    messages: list[tuple[Any, ...]] = []
     start = 0
     while len(data) - start >= _LENGTH:
         end = start + _LENGTH + int.from_bytes(data[start : start + _LENGTH], "little")
@@ -41,7 +47,7 @@ def split_frames(data):
     return messages, data[start:]
 
 
-def _read_exactly(fd, size):
+def _read_exactly(fd: int, size: int) -> bytes:
     data = os.read(fd, size)
     if len(data) == size or not data:
         return data
@@ -56,11 +62,11 @@ def _read_exactly(fd, size):
     return b"".join(parts)
 
 
-def pack(message):
+def pack(message: tuple[Any, ...] | dict[str, Any]) -> bytes:
     """A message as one packet for a socket."""
     return marshal.dumps(message)
 
 
-def unpack(data):
+def unpack(data: bytes) -> Any:
     """The message of one packet."""
     return marshal.loads(data)

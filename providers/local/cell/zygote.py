@@ -1,7 +1,7 @@
 """A zygote: a small, single-threaded interpreter from which cells are forked. It never runs a caller's code.
 
-    supervisor ── control socket ──> zygote ── fork ──> cell (parked) ── announces its pipes ──> server
-                                       └── reaps, and writes how a run ended to the run's status pipe
+supervisor ── control socket ──> zygote ── fork ──> cell (parked) ── announces its pipes ──> server
+                                   └── reaps, and writes how a run ended to the run's status pipe
 """
 
 import _signal
@@ -49,7 +49,8 @@ class Zygote:
         self.landlock = landlock_abi()
         ruleset = make_ruleset(self.landlock) if self.landlock else -1
         homes = config["homes"] is not None
-        self.confinement = Confinement(private_paths(config["mounts"]), config["sizes"], config["limits"][config["grouped"]], config["grouped"], ruleset, config["seccomp_cell"], homes)
+        private, grouped = private_paths(config["mounts"]), config["grouped"]
+        self.confinement = Confinement(private, config["sizes"], config["limits"][grouped], grouped, ruleset, config["seccomp_cell"], homes)
         self.children = linux.signal_descriptor(_SIGCHLD)
 
     def serve(self):
@@ -75,7 +76,8 @@ class Zygote:
         fds = [fd for _, _, raw in ancillary for fd in _ints(raw)]
         message = unpack(data)
         if message[0] == "park":
-            return self._park(*message[1:], fds)
+            _, cell_id, kind, owner, home = message
+            return self._park(cell_id, kind, owner, home, fds)
         if message[0] == "kill":
             cell = self.cells.get(message[1])
             if cell is not None:
@@ -105,7 +107,7 @@ class Zygote:
             try:
                 return self._become_cell(cell_id, kind, home, status_r, status_w)
             except BaseException as error:  # whatever it was, this process must not go on as a second zygote
-                os.write(2, ("cell could not be made: %r\n" % error).encode())
+                os.write(2, f"cell could not be made: {error!r}\n".encode())
                 os._exit(125)
         os.close(status_r)
         for fd in fds:
@@ -196,7 +198,7 @@ def start():
     """
     control = _socket.socket(fileno=CONTROL_FD)
     config = unpack(control.recv(MAX_PACKET))
-    if os.getuid() == 0:  # the real root prepares the tree itself: a user namespace could not reach all of it
+    if config["real_root"]:  # the real root prepares the tree itself: a user namespace could not reach all of it
         linux.unshare(linux.CLONE_NEWNS)
         build_tree(config["root"], config["mounts"], config["files"], config["homes"])
         os.setgroups([])

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from sandql.core.errors import BadRequest, InternalError, SandqlError
+from sandql.core.errors import BadRequest, InternalError, ProviderUnavailable, SandqlError
 from sandql.core.log import get_logger
 
 _log = get_logger(__name__)
@@ -53,6 +53,11 @@ def _cause(error: GraphQLError) -> Exception | None:
 def refusal(error: SandqlError) -> RequestRefused:
     """The refusal of a whole request."""
     return RequestRefused([{"message": error.message, "extensions": _extensions(error)}], error.status)
+
+
+def ending_refusal() -> RequestRefused:
+    """The refusal of what could not be finished before the server ends."""
+    return refusal(ProviderUnavailable("the server is ending, and what it was asked was cancelled; ask again", retry_after_s=1))
 
 
 def document_refusal(errors: Sequence[GraphQLError]) -> RequestRefused:

@@ -27,6 +27,7 @@ from sandql.schema.build import core_schema
 from sandql.schema.context import Context
 from sandql.server.document_cache import TextCache
 from sandql.server.document_limits import check_document
+from sandql.server.event_executor import EventExecutor
 from sandql.server.graphql_errors import ErrorDict, RequestRefused, document_refusal, format_error, internal_error, refusal
 
 _CACHE_CHARS: Final = 256 * 1024
@@ -144,6 +145,7 @@ class GraphQL:
             context_value=context,
             variable_values=cast("dict[str, Any] | None", variables),
             operation_name=operation.name,
+            executor_class=EventExecutor,
         )
         stream: AsyncIterator[ExecutionResult] | ExecutionResult = await source if isawaitable(source) else source
         if isinstance(stream, ExecutionResult):

@@ -13,16 +13,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandql.core.errors import BadRequest, DeadlinePassed, Forbidden, PayloadTooLarge, QueryTooCostly, SandqlError
 from sandql.core.settings import Settings
 from sandql.server.client_watch import unless_gone
-from sandql.server.graphql_errors import RequestRefused, internal_error, refusal
+from sandql.server.graphql_errors import RequestRefused, ending_refusal, internal_error, refusal
 from sandql.server.graphql_execution import GraphQL, Operation, Result
-from sandql.server.negotiation import JSON, RESPONSE_JSON, Accepted, negotiate
+from sandql.server.negotiation import EVENT_STREAM, JSON, RESPONSE_JSON, Accepted, negotiate
 from sandql.server.origins import OriginPolicy
 from sandql.server.persisted_queries import PersistedQueries
 from sandql.server.request_body import ClientGone, check_length, read_body
 from sandql.server.request_context import make_context, request_id_of
 from sandql.server.request_params import Params, parse_body, parse_query_string
 from sandql.server.responses import CLOSE, Header, send_json, send_refusal
-from sandql.server.result_streams import send_stream
+from sandql.server.result_streams import send_refused_stream, send_stream
 from sandql.server.uploads import read_upload
 
 _MULTIPART_FORM: Final = "multipart/form-data"
@@ -75,12 +75,17 @@ class GraphQLEndpoint:
                 await self._post(scope, receive, send, headers, accepted)
             else:
                 raise _wrong_method(f"method: {scope['method'][:20]} is not taken here; use POST, or GET for queries", _METHODS)
+        except asyncio.CancelledError:  # the server is ending: nothing else cancels a request
+            await send_refusal(send, ending_refusal(), media=media, headers=(CLOSE,))
         except ClientGone:
             pass  # what it asked for was cancelled, and there is nobody to tell
         except _NotHere as error:
             await send_refusal(send, error.refused, media=media, headers=error.headers)
         except RequestRefused as refused:
-            await send_refusal(send, refused, media=media)
+            if accepted.single == EVENT_STREAM:
+                await send_refused_stream(send, refused)
+            else:
+                await send_refusal(send, refused, media=media)
         except SandqlError as error:
             # The rest of a body that was not read is not waited for.
             closing = (CLOSE,) if isinstance(error, PayloadTooLarge | DeadlinePassed) else ()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from asyncio import TimerHandle
-from typing import Final
+from typing import Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEADER_S: Final = 10.0
 HEADER_BYTES: Final = 64 * 1024
@@ -33,12 +33,18 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and hold the head of a request to its bounds."""
         super().data_received(data)
-        if not self._in_head:
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return  # it is over, or a WebSocket now
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEADER_BYTES:
+                self._refuse(_TOO_LARGE)
+                return
+        elif self._is_answering():
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > HEADER_BYTES:
-            self._refuse(_TOO_LARGE)
-        elif self._head_timer is None:
+        # Here the client is to begin, or to end, a head; the base class stopped its own clock at the first byte. The rest of
+        # a body that was answered early, and empty lines, must not hold the connection for ever either.
+        if self._head_timer is None:
             self._wait_for_head()
 
     def on_message_begin(self) -> None:
@@ -58,13 +64,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def on_response_complete(self) -> None:
-        """A request was answered. An idle connection is closed by the base class."""
-        super().on_response_complete()
-        if not self.pipeline and not self._in_head:
-            self._in_head = True
-            self._head_bytes = 0
-
     def _wait_for_head(self) -> None:
         self._head_timer = self.loop.call_later(self.header_s, self._refuse, _TOO_SLOW)
 
@@ -73,8 +72,15 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _is_answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request, whatever the base class says
+        return cycle is not None and not cycle.response_complete
+
     def _refuse(self, answer: bytes) -> None:
         self._stop_waiting()
-        if not self.transport.is_closing():
-            self.transport.write(answer)
+        if self._is_answering() and answer is _TOO_SLOW:
+            self._wait_for_head()  # the head of a second request was begun before the first was answered: that one is not disturbed
+        elif not self.transport.is_closing():
+            if self._in_head:
+                self.transport.write(answer)
             self.transport.close()

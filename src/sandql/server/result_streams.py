@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import Receive, Send
 
 from sandql.server.client_watch import unless_gone
-from sandql.server.graphql_errors import ErrorDict, RequestRefused
+from sandql.server.graphql_errors import ErrorDict, RequestRefused, ending_refusal
 from sandql.server.graphql_execution import Result
 from sandql.server.json_bytes import encode_json
 from sandql.server.negotiation import EVENT_STREAM, MULTIPART
 from sandql.server.responses import NO_SNIFF, Header
 
+_GOODBYE_S: Final = 1.0  # a client that does not read is not waited for
 KEEP_ALIVE_S: Final = 12.0  # proxies close what is silent for a minute, some for 15 seconds
 
 _UNBUFFERED: Final[tuple[Header, ...]] = ((b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no"), NO_SNIFF)
@@ -84,8 +85,21 @@ async def send_stream(
     alive = asyncio.create_task(_keep_alive(writer, framing.keep_alive, keep_alive_s))
     try:
         await unless_gone(_write_results(results, framing, writer), receive)
+    except asyncio.CancelledError:  # the server is ending: nothing else cancels a request
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await writer.write(framing.refusal(ending_refusal().errors))
+                await writer.write(framing.end, last=True)
     finally:
         alive.cancel()
+
+
+async def send_refused_stream(send: Send, refused: RequestRefused) -> None:
+    """Say in `text/event-stream` why a document was not executed, as graphql-sse asks for: an EventSource reads no other answer."""
+    framing = _FRAMINGS[EVENT_STREAM]
+    body = framing.start + framing.refusal(refused.errors) + framing.end
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", framing.content_type), *_UNBUFFERED]})
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Writer:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -22,7 +24,7 @@ _WS_PONG_S: Final = 60.0  # a client that does not read answers no ping either: 
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that says where it can be reached, once it can."""
+    """A uvicorn server that says where it can be reached, once it can, and takes a signal as the request to end well."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application and the sockets."""
@@ -31,6 +33,12 @@ class Server(uvicorn.Server):
             host, port = listening.getsockname()[:2]
             sys.stdout.write(f"sandql is ready at http://{f'[{host}]' if ':' in host else host}:{port}/graphql\n")
             sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End when what runs has had its time, or at once when interrupted a second time."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
 
 def listen(settings: Settings) -> socket.socket:

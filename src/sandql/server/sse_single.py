@@ -27,7 +27,7 @@ from sandql.server.persisted_queries import PersistedQueries
 from sandql.server.request_body import ClientGone, check_length, read_body
 from sandql.server.request_context import make_context, request_id_of
 from sandql.server.request_params import parse_params, read_json
-from sandql.server.responses import NO_SNIFF, NO_STORE, Header, send_json
+from sandql.server.responses import NO_SNIFF, NO_STORE, Header, send_json, send_refusal
 from sandql.server.result_streams import KEEP_ALIVE_S
 from sandql.server.sse_streams import EventStream, EventStreams
 
@@ -74,7 +74,7 @@ class SingleStreamEndpoint:
         except RequestRefused as refused:
             await send_json(send, {"errors": refused.errors}, status=refused.status)
         except SandqlError as error:
-            await send_json(send, {"errors": refusal(error).errors}, status=error.status)
+            await send_refusal(send, refusal(error))
         except Exception as error:  # the last door: whatever it is, the caller gets JSON and a request id
             await send_json(send, {"errors": [internal_error(error, request_id_of(scope))]}, status=500)
 

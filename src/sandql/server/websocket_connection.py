@@ -125,6 +125,7 @@ class Connection:
                 async with aclosing(self._execute(asked)) as results:
                     async for result in results:
                         await self._write(next_message(asked.id, result))
+                        await asyncio.sleep(0)  # neither need wait: results that are always ready would let nothing else go on, not even `complete`
             except RequestRefused as refused:
                 last = error_message(asked.id, refused.errors)
             else:

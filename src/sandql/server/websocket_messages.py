@@ -62,7 +62,7 @@ def parse_message(text: str | None) -> Control | Subscribe | Complete:
     kind = fields.get("type")
     match kind:
         case "connection_init" | "ping" | "pong":
-            if not isinstance(fields.get("payload") or {}, dict):
+            if not _is_object_or_missing(fields.get("payload")):
                 raise InvalidMessage(f"the payload of {kind} must be an object")
             return Control(cast('Literal["connection_init", "ping", "pong"]', kind))
         case "subscribe":
@@ -75,6 +75,10 @@ def parse_message(text: str | None) -> Control | Subscribe | Complete:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _is_object_or_missing(value: object) -> bool:
+    return value is None or isinstance(value, dict)
 
 
 def _id(fields: dict[str, object]) -> str:
@@ -94,9 +98,9 @@ def _subscribe(fields: dict[str, object]) -> Subscribe:
         raise InvalidMessage("payload.query must be a string")
     if name is not None and not isinstance(name, str):
         raise InvalidMessage("payload.operationName must be a string or null")
-    if variables is not None and not isinstance(variables, dict):
+    if not _is_object_or_missing(variables):
         raise InvalidMessage("payload.variables must be an object or null")
-    if not isinstance(asked.get("extensions") or {}, dict):
+    if not _is_object_or_missing(asked.get("extensions")):
         raise InvalidMessage("payload.extensions must be an object or null")
     return Subscribe(_id(fields), query, name, cast("dict[str, Any] | None", variables))
 

@@ -74,14 +74,29 @@ CASES = (
     ),
     Case(
         "logging an exception",
-        "import logging\nlogging.basicConfig(format='%(levelname)s %(filename)s %(lineno)d %(funcName)s %(message)s')\ntry:\n    1 / 0\nexcept Exception:\n    logging.exception('it')",
+        "import logging\n"
+        "logging.basicConfig(format='%(levelname)s %(filename)s %(lineno)d %(funcName)s %(message)s')\n"
+        "try:\n"
+        "    1 / 0\n"
+        "except Exception:\n"
+        "    logging.exception('it')",
     ),
     Case("tracebacklimit", "import sys\nsys.tracebacklimit = 1\ndef f(): g()\ndef g(): h()\ndef h(): 1 / 0\nf()"),
     Case("memory error", "x = b'x' * (1 << 60)"),
     Case("recursion in repr", "x = []\nfor _ in range(100000): x = [x]\ntry:\n    repr(x)\nexcept RecursionError as e:\n    print(e)"),
     Case(
         "deep recursion caught",
-        "def f(n): return 1 + f(n + 1)\ntry:\n    f(0)\nexcept RecursionError as e:\n    print(e)\ndef d(n):\n    try:\n        return d(n + 1)\n    except RecursionError:\n        return n\nprint(d(0))",
+        "def f(n): return 1 + f(n + 1)\n"
+        "try:\n"
+        "    f(0)\n"
+        "except RecursionError as e:\n"
+        "    print(e)\n"
+        "def d(n):\n"
+        "    try:\n"
+        "        return d(n + 1)\n"
+        "    except RecursionError:\n"
+        "        return n\n"
+        "print(d(0))",
     ),
     Case("deeper recursion by a raised limit", "import sys\nsys.setrecursionlimit(20000)\ndef f(n): return n and 1 + f(n - 1)\nprint(f(15000))"),
     Case("syntax warning", "x = 1\nprint(x is 1)\n'\\d'"),

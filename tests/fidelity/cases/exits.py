@@ -43,7 +43,15 @@ CASES = (
     Case("atexit that imports", "import atexit\ndef f():\n    import json\n    print(json.dumps([1]))\natexit.register(f)"),
     Case(
         "atexit that starts a thread",
-        "import atexit, threading\ndef f():\n    try:\n        t = threading.Thread(target=print, args=('t',))\n        t.start()\n        t.join()\n    except RuntimeError as e:\n        print(e)\natexit.register(f)",
+        "import atexit, threading\n"
+        "def f():\n"
+        "    try:\n"
+        "        t = threading.Thread(target=print, args=('t',))\n"
+        "        t.start()\n"
+        "        t.join()\n"
+        "    except RuntimeError as e:\n"
+        "        print(e)\n"
+        "atexit.register(f)",
     ),
     Case("atexit is not run by _exit", "import atexit, os\natexit.register(print, 'no')\nos._exit(0)"),
     Case("atexit and exec", "import atexit, os, sys\natexit.register(print, 'no')\nprint('buffered')\nos.execvp('echo', ['echo', 'other'])"),
@@ -64,19 +72,42 @@ CASES = (
     ),
     Case(
         "del of class and function attributes",
-        "class D:\n    def __init__(self, n): self.n = n\n    def __del__(self): print('del', self.n)\nclass K:\n    x = D('class attribute')\ndef f(a=D('default')): ...\nlst = [D('in list')]\nprint('end')",
+        "class D:\n"
+        "    def __init__(self, n): self.n = n\n"
+        "    def __del__(self): print('del', self.n)\n"
+        "class K:\n"
+        "    x = D('class attribute')\n"
+        "def f(a=D('default')): ...\n"
+        "lst = [D('in list')]\n"
+        "print('end')",
     ),
     Case("del in sys", "import sys\nclass A:\n    def __del__(self): print('del in sys')\nsys.mine = A()"),
     Case("del in builtins", "import builtins\nclass A:\n    def __del__(self): print('del in builtins')\nbuiltins.mine = A()"),
     Case("del that revives", "keep = []\nclass A:\n    def __del__(self):\n        print('del')\n        keep.append(self)\na = A()"),
     Case(
         "del of a local of a running generator",
-        "class A:\n    def __del__(self): print('del')\ndef g():\n    a = A()\n    try:\n        yield 1\n    finally:\n        print('closed')\nx = g()\nnext(x)",
+        "class A:\n"
+        "    def __del__(self): print('del')\n"
+        "def g():\n"
+        "    a = A()\n"
+        "    try:\n"
+        "        yield 1\n"
+        "    finally:\n"
+        "        print('closed')\n"
+        "x = g()\n"
+        "next(x)",
     ),
     Case("weak reference callback", "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a, lambda r: print('gone'))"),
     Case(
         "unflushed file at the end",
-        "f = open('out.txt', 'w')\nf.write('kept')\nimport atexit, os\nos.register_at_fork\nimport subprocess\nsubprocess.Popen(['sh', '-c', 'sleep 0.5; cat out.txt'])",
+        "f = open('out.txt', 'w')\n"
+        "f.write('kept')\n"
+        "class A:\n"
+        "    def __del__(self):\n"
+        "        f.close()\n"
+        "        print(open('out.txt').read())\n"
+        "A.f = f\n"
+        "a = A()",
     ),
     Case("unclosed temporary folder", "import tempfile\nt = tempfile.TemporaryDirectory(dir='/tmp', prefix='fixed')\nprint('end')"),
     Case("print at the end with a replaced stdout", "import sys, io\nsys.stdout = io.StringIO()\nprint('lost')"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sandql.core.errors import BadRequest, PayloadTooLarge, ResourceError
 from sandql.core.values import MiB
 from sandql.providers.local import artifacts
 from sandql.providers.local.globs import Globs, is_glob
-from sandql.providers.local.workspace import Workspace
+from sandql.providers.local.workspace import Workspace, remove_tree
 from tests.support.workspaces import make_deep, make_root, open_workspace
 
 pytestmark = [pytest.mark.unit, pytest.mark.unprivileged]
@@ -24,8 +25,11 @@ _BOUNDS = (100, MiB)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return make_root(tmp_path)
+def root(tmp_path: Path) -> Iterator[Path]:
+    yield make_root(tmp_path)
+    fd = os.open(tmp_path, os.O_RDONLY)  # what is very deep here, pytest cannot remove
+    remove_tree(fd, "workspace")
+    os.close(fd)
 
 
 @pytest.fixture

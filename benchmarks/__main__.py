@@ -1,0 +1,75 @@
+"""`python -m benchmarks [--quick]`: measure, and print one table. A benchmark judges nothing: only a request that failed makes it fail."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import burst, latency, layer, memory, start, streaming, throughput
+from benchmarks.bare import BareFailed, bare_commands
+from benchmarks.http_client import RequestFailed
+from benchmarks.server import ServerFailed, running_server
+from benchmarks.table import FULL, QUICK, Effort, Row, show
+from benchmarks.websocket_client import SocketFailed
+
+
+def measure(effort: Effort) -> list[Row]:
+    """All rows, in the order of the table."""
+    with bare_commands() as bare:
+        with running_server() as server:
+            groups = [
+                latency.rows(server, bare, effort),
+                throughput.rows(server, bare, effort),
+                burst.rows(server, effort),
+                layer.rows(server, effort),
+                streaming.rows(server, effort),
+                memory.rows(server, effort),
+            ]
+        return [row for group in groups for row in group] + start.rows(effort)
+
+
+def about(arguments: Sequence[str]) -> str:
+    """The machine, and what was measured on it how."""
+    model = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        platform.machine(),
+    )
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    busy = os.getloadavg()[0]
+    facts = {
+        "machine": f"{len(os.sched_getaffinity(0))} cores of {model}, load average {busy:.1f} at the begin",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "commit": commit or "none",
+        "command": shlex.join(["python", "-m", "benchmarks", *arguments]),
+    }
+    return "\n".join(f"{name}: {fact}" for name, fact in facts.items())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the machine and the table. Returns 1 when something could not be measured."""
+    parser = argparse.ArgumentParser(
+        prog="sandql bench", description="Measure this machine: runs a second, latencies and memory, beside bare interpreters."
+    )
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the runs, in a few seconds; the numbers say little")
+    chosen = parser.parse_args(arguments)
+    print(about(arguments), flush=True)
+    try:
+        found = measure(QUICK if chosen.quick else FULL)
+    except (BareFailed, RequestFailed, ServerFailed, SocketFailed) as error:
+        print(f"sandql bench: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{show(found)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

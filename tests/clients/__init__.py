@@ -1,0 +1,1 @@
+"""Real clients, from npm and PyPI, against a real server."""

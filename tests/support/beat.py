@@ -1,0 +1,49 @@
+"""A program that says when it was last alive, so that a test can tell when it ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from urllib.request import Request, urlopen
+
+from tests.support.server import Server
+
+# The bound is 100 ms; the program beats every 5 ms, and on a loaded machine a client's own clock stands still for a while.
+ENDED_WITHIN_S = 0.5
+_WAIT_S = 20
+
+BEAT = """import os, time
+print("alive", flush=True)
+while True:
+    with open("beat.new", "w") as file:
+        file.write(str(time.time_ns()))
+    os.replace("beat.new", "beat")
+    time.sleep(0.005)
+"""
+
+
+def query(server: Server, document: str, **variables: object) -> Any:
+    """The data of a query or a mutation, over HTTP."""
+    body = json.dumps({"query": document, "variables": variables}).encode()
+    with urlopen(Request(server.url + "/graphql", body, {"content-type": "application/json"}), timeout=_WAIT_S) as response:
+        return json.load(response)["data"]
+
+
+def read_home(server: Server, path: str) -> str | None:
+    """The content of a file in the home, or None where there is none."""
+    file = query(server, "query ($path: String!) { readFile(path: $path) { content } }", path=path)["readFile"]
+    return None if file is None else file["content"]
+
+
+def last_beat_s(server: Server) -> float:
+    """The Unix time at which `BEAT`, run in the home, was last alive, once it no longer is: read until it stays the same."""
+    deadline = time.monotonic() + _WAIT_S
+    seen, same = None, 0
+    while same < 20:  # some 100 ms without a beat
+        now = read_home(server, "beat")
+        same = same + 1 if now is not None and now == seen else 0
+        seen = now
+        assert time.monotonic() < deadline, "the program is still alive"
+        time.sleep(0.005)
+    return int(seen or 0) / 1e9
