@@ -83,8 +83,9 @@ def seal_tree():
 def add_cell_mounts(script, private, size_options, home):
     """Add the mounts of a cell's own /proc, /workspace, /tmp, /dev/shm and /dev/pts, made in its new mount namespace.
 
-    `private` are the paths, as bytes, of which the cell gets its own view. `size_options` is a buffer with the size, inodes and owner of each of /workspace, /tmp and /dev/shm; memory limits bound their
-    sum. `home` is a buffer with the path of a kept workspace, or None for an empty one that goes with the cell.
+    `private` are the paths, as bytes, of which the cell gets its own view. `size_options` is a buffer with the size, inodes and
+    owner of each of /workspace, /tmp and /dev/shm; memory limits bound their sum. `home` is a buffer with the path of a kept
+    workspace, or None for an empty one that goes with the cell.
     """
     flags = MS_NOSUID | MS_NODEV
     for path in private:
