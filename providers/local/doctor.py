@@ -42,7 +42,7 @@ def _first_run(execution: Execution | str, before: list[Finding]) -> Finding:
         else "This is not a known cause: start the server with SANDQL_LOG_LEVEL=debug and read what it says."
     )
     if isinstance(execution, str):
-        return Finding("a run of print(1)", False, execution, mend)
+        return Finding("a run of print(1)", False, "refused, for the reasons above" if causes else execution, mend)
     fine = execution.outcome is Outcome.COMPLETED and execution.stdout == b"1\n"
     said = (
         f"isolation {execution.isolation.level}, {execution.wall_ms} ms"

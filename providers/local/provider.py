@@ -63,7 +63,6 @@ class LocalProvider:
         self._stack.push_async_callback(self._engine.aclose)
         await self._start_engine()
         self._jobs = Jobs(self._toolchains, settings, node_parked="node" in pools, memory_grouped=self._engine.cgroup != "none")
-        self._isolation = self._measure_isolation()
         sweeper = asyncio.create_task(self._sweep_homes())
         self._stack.callback(sweeper.cancel)
 
@@ -77,7 +76,11 @@ class LocalProvider:
 
     def isolation(self) -> Isolation:
         """What stands between a run and this host."""
-        return self._isolation
+        engine = self._engine
+        if engine.unavailable is not None:
+            return Isolation("none", (), False, engine.landlock, engine.cgroup, "none")
+        level = "full" if engine.landlock and engine.cgroup != "none" else "reduced"
+        return Isolation(level, _NAMESPACES, True, engine.landlock, engine.cgroup, "loopback")
 
     def health(self) -> Health:
         """Whether this host can isolate, and if not, why."""
@@ -87,7 +90,7 @@ class LocalProvider:
     @contextlib.asynccontextmanager
     async def fresh(self) -> AsyncGenerator[LocalSandbox]:
         """A sandbox for one run; its cell is taken when the run begins and is gone when it ends."""
-        yield LocalSandbox(self._engine, self._jobs, self._settings, self._isolation, None)
+        yield LocalSandbox(self._engine, self._jobs, self._settings, self.isolation(), None)
 
     @contextlib.asynccontextmanager
     async def home(self, owner: str) -> AsyncGenerator[LocalSandbox]:
@@ -99,7 +102,7 @@ class LocalProvider:
             lending.add_done_callback(lambda done: done.exception() or self._homes.give_back(done.result()))
             raise
         try:
-            yield LocalSandbox(self._engine, self._jobs, self._settings, self._isolation, home)
+            yield LocalSandbox(self._engine, self._jobs, self._settings, self.isolation(), home)
         finally:
             self._homes.give_back(home)
 
@@ -110,12 +113,7 @@ class LocalProvider:
         await self._engine.start()
         if self._engine.unavailable is not None:
             found = reasons(await asyncio.to_thread(look_at_host, self._settings))
-            self._engine.refuse(f"{self._engine.unavailable} {found}".rstrip())
-
-    def _measure_isolation(self) -> Isolation:
-        engine = self._engine
-        level = "none" if engine.unavailable else "full" if engine.landlock and engine.cgroup != "none" else "reduced"
-        return Isolation(level, _NAMESPACES, True, engine.landlock, engine.cgroup, "loopback")
+            self._engine.refuse(f"{self._engine.unavailable}. {found}".rstrip())
 
     def _supervisor_config(self, python: str, run_dir: Path, node: Toolchain | None) -> dict[str, Any]:
         settings = self._settings

@@ -32,8 +32,8 @@ LANGUAGES = {".py": "python", ".sh": "bash", ".js": "javascript"}
 
 _HEADER = re.compile(r"(?:#|//) ([a-z][a-z -]*): ?(.*)")
 _KNOWN = frozenset(
-    "tries;judged by;expect;limits;within;args;env;files;stdin-bytes;artifacts;brings;most-bytes;may-refuse;home;reads;lists;writes;during;phases;together;"
-    "between-runs".split(";")
+    "tries;judged by;expect;limits;within;args;env;files;stdin-bytes;artifacts;brings;most-bytes;may-refuse;home;reads;lists;writes;"
+    "during;phases;together;between-runs".split(";")
 )
 _UNITS = {"memory_mib": ("memory_bytes", MiB), "workspace_mib": ("workspace_bytes", MiB), "output_kib": ("output_bytes", KiB)}
 _UNITS["output_hard_mib"] = ("output_hard_bytes", MiB)

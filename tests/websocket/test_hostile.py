@@ -118,15 +118,13 @@ def test_pings_of_a_client_that_does_not_read_take_no_memory(server: Server) -> 
         assert resident_bytes(server) - before < 32 * MiB
 
 
-def test_messages_of_a_client_that_does_not_read_take_no_memory(server: Server) -> None:
+def test_a_client_that_asks_and_does_not_read_is_left(server: Server) -> None:
     with raw(server) as connection:
+        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
         connection.sendall(frame(_TEXT, b'{"type":"connection_init"}'))
         before = resident_bytes(server)
-        pings = frame(_TEXT, b'{"type":"ping"}') * 2000
-        connection.settimeout(2)
-        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-        with pytest.raises((ConnectionError, TimeoutError)):  # it is left when it has too many answers to read
-            connection.sendall(pings * 1000)
+        with pytest.raises(ConnectionError):
+            connection.sendall(frame(_TEXT, b'{"type":"ping"}') * 10_000_000)
         assert resident_bytes(server) - before < 32 * MiB
 
 

@@ -13,6 +13,7 @@ import sys
 
 from cell import linux, python
 from cell.confine import UID_INSIDE, Confinement, landlock_abi, make_ruleset, set_zygote_limits
+from cell.job import STATUS_FD
 from cell.networks import Networks
 from cell.seccomp import install
 from cell.tree import build_tree, private_paths, seal_tree
@@ -20,6 +21,7 @@ from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
 
 _SIGKILL = 9
 _SIGCHLD = 17
+_STATUS_R, _STATUS_W = 5, 6  # in a cell that is being made; its zygote has older things there
 
 
 class _Cell:
@@ -123,21 +125,24 @@ class Zygote:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self.confinement.enter()
+        os.dup2(status_r, _STATUS_R, inheritable=False)
+        os.dup2(status_w, _STATUS_W, inheritable=False)
+        linux.close_from(_STATUS_W + 1)  # first of all: the zygote may have more open than a cell may
         job_r, job_w = os.pipe()
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
         workspace = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for fd, standard in ((job_r, 0), (out_w, 1), (err_w, 2)):
             os.dup2(fd, standard)
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _bytes_of((job_w, out_r, err_r, status_r, workspace)))
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _bytes_of((job_w, out_r, err_r, _STATUS_R, workspace)))
         self.cells_socket.sendmsg([pack((self.config["zygote"], cell_id, kind, home))], [rights])
         self.cells_socket.detach()
         self.control.detach()
-        os.dup2(status_w, 3, inheritable=False)
-        linux.close_from(4)
+        os.dup2(_STATUS_W, STATUS_FD, inheritable=False)
+        linux.close_from(STATUS_FD + 1)
         if kind == "node":
             argv = self.config["node"]
-            os.close(3)
+            os.close(STATUS_FD)
             linux.prctl(linux.PR_SET_DUMPABLE, 1)
             os.execve(argv[0], argv, dict(os.environ))
         return True

@@ -8,6 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 MAX_FRAGMENTS: Final = 16_384  # a list slot each, however small the fragment: `ws_max_size` counts only their bytes
+_ABORT_S: Final = 5.0  # for what a peer has not read yet, once there is no more to say to it
 _GOING_AWAY: Final = 1001
 _TOO_BIG: Final = 1009
 
@@ -60,4 +61,4 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _abort_later(self) -> None:
         if not self.disconnected:
-            self.loop.call_later(self.close_timeout, self.transport.abort)
+            self.loop.call_later(_ABORT_S, self.transport.abort)

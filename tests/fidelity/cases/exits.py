@@ -100,14 +100,9 @@ CASES = (
     Case("weak reference callback", "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a, lambda r: print('gone'))"),
     Case(
         "unflushed file at the end",
-        "f = open('out.txt', 'w')\n"
-        "f.write('kept')\n"
-        "class A:\n"
-        "    def __del__(self):\n"
-        "        f.close()\n"
-        "        print(open('out.txt').read())\n"
-        "A.f = f\n"
-        "a = A()",
+        "import os\nf = open('out.txt', 'w')\nf.write('kept')\nclass A:\n    def __init__(self, file): self.file = file\n"
+        "    def __del__(self, open=os.open, read=os.read, say=print):\n"
+        "        self.file.flush()\n        say(read(open('out.txt', 0), 9))\na = A(f)",
     ),
     Case("unclosed temporary folder", "import tempfile\nt = tempfile.TemporaryDirectory(dir='/tmp', prefix='fixed')\nprint('end')"),
     Case("print at the end with a replaced stdout", "import sys, io\nsys.stdout = io.StringIO()\nprint('lost')"),
