@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -29,6 +30,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application and the sockets."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there by now stays: no collection has to look at it again
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             sys.stdout.write(f"sandql is ready at http://{f'[{host}]' if ':' in host else host}:{port}/graphql\n")
