@@ -8,30 +8,27 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from benchmarks import burst, latency, layer, memory, start, streaming, throughput
-from benchmarks.bare import BareFailed, bare_commands
-from benchmarks.http_client import RequestFailed
-from benchmarks.server import ServerFailed, running_server
+from benchmarks.bare import bare_commands
+from benchmarks.failure import Failed
+from benchmarks.server import running_server
 from benchmarks.table import FULL, QUICK, Effort, Row, show
-from benchmarks.websocket_client import SocketFailed
 
 
-def measure(effort: Effort) -> list[Row]:
-    """All rows, in the order of the table."""
+def measure(effort: Effort) -> Generator[Row]:
+    """All rows, in the order of the table, as they are measured. Raises Failed, OSError."""
     with bare_commands() as bare:
         with running_server() as server:
-            groups = [
-                latency.rows(server, bare, effort),
-                throughput.rows(server, bare, effort),
-                burst.rows(server, effort),
-                layer.rows(server, effort),
-                streaming.rows(server, effort),
-                memory.rows(server, effort),
-            ]
-        return [row for group in groups for row in group] + start.rows(effort)
+            yield from latency.rows(server, bare, effort)
+            yield from throughput.rows(server, bare, effort)
+            yield from burst.rows(server, effort)
+            yield from layer.rows(server, effort)
+            yield from streaming.rows(server, effort)
+            yield from memory.rows(server, effort)
+        yield from start.rows(effort)
 
 
 def about(arguments: Sequence[str]) -> str:
@@ -62,12 +59,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="a twentieth of the runs, in a few seconds; the numbers say little")
     chosen = parser.parse_args(arguments)
     print(about(arguments), flush=True)
+    found: list[Row] = []
     try:
-        found = measure(QUICK if chosen.quick else FULL)
-    except (BareFailed, RequestFailed, ServerFailed, SocketFailed) as error:
+        found.extend(measure(QUICK if chosen.quick else FULL))
+    except (Failed, OSError) as error:
         print(f"sandql bench: {error}", file=sys.stderr)
         return 1
-    print(f"\n{show(found)}")
+    finally:
+        print(f"\n{show(found)}")
     return 0
 
 

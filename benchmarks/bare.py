@@ -19,6 +19,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
+from benchmarks.failure import Failed
+
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _STDIO: Final = (
     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -26,10 +28,6 @@ _STDIO: Final = (
     (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
 )
 _IN_BWRAP: Final = "--unshare-all --die-with-parent --ro-bind /usr /usr --proc /proc --dev /dev --tmpfs /tmp"
-
-
-class BareFailed(Exception):
-    """A bare interpreter did not end with exit code 0, so what it cost means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Command:
         return os.posix_spawn(self.argv[0], self.argv, {}, file_actions=_STDIO)
 
     def once(self) -> float:
-        """Run it to its end; returns the wall time in seconds. Raises BareFailed."""
+        """Run it to its end; returns the wall time in seconds. Raises Failed."""
         began = perf_counter()
         pid = self.spawn()
         status = os.waitpid(pid, 0)[1]
@@ -51,8 +49,14 @@ class Command:
         self._check(status)
         return elapsed
 
+    def cpu_once(self) -> float:
+        """Run it to its end; returns its CPU time in seconds, that of its own children included. Raises Failed."""
+        _, status, usage = os.wait4(self.spawn(), 0)
+        self._check(status)
+        return usage.ru_utime + usage.ru_stime
+
     def runs_per_s(self, at_once: int, seconds: float) -> float:
-        """Keep `at_once` of it running for so long; returns how many ended in a second. Raises BareFailed."""
+        """Keep `at_once` of it running for so long; returns how many ended in a second. Raises Failed."""
         poll = select.poll()
         pids: dict[int, int] = {}
         began = perf_counter()
@@ -79,7 +83,7 @@ class Command:
 
     def _check(self, status: int) -> None:
         if status:
-            raise BareFailed(f"{' '.join(self.argv)!r} ended with wait status {status}")
+            raise Failed(f"{' '.join(self.argv)!r} ended with wait status {status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,6 @@ def _in_bwrap(python: tuple[str, ...], folder: str) -> Command | None:
     command = Command((*argv, *python))
     try:
         command.once()
-    except BareFailed:  # a host without user namespaces has bwrap and cannot use it
+    except Failed:  # a host without user namespaces has bwrap and cannot use it
         return None
     return command

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
 
+from benchmarks.failure import Failed
+
 _RUN: Final = "mutation ($code: String!, $language: String!) { executeCode(code: $code, language: $language) { output success } }"
 _LENGTH: Final = b"content-length: "
 _READ_BYTES: Final = 65_536
-
-
-class RequestFailed(Exception):
-    """The server's answer was not the one that was expected."""
+_WAIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Connection:
     """A connection that is kept alive. `close` it."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_WAIT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
 
@@ -56,10 +55,10 @@ class Connection:
         self._socket.sendall(asked.request)
 
     def receive(self, asked: Question) -> bytes | None:
-        """Take what has come; the body when it is whole, else None. Raises RequestFailed."""
+        """Take what has come; the body when it is whole, else None. Raises Failed."""
         data = self._socket.recv(_READ_BYTES)
         if not data:
-            raise RequestFailed("the server closed the connection")
+            raise Failed("the server closed the connection")
         self._received += data
         head_end = self._received.find(b"\r\n\r\n") + 4
         if head_end < 4:
@@ -71,11 +70,11 @@ class Connection:
         body = self._received[head_end : head_end + length]
         self._received = self._received[head_end + length :]
         if asked.expected is not None and body != asked.expected:
-            raise RequestFailed(f"expected {asked.expected[:200]!r}, got {body[:500]!r}")
+            raise Failed(f"expected {asked.expected[:200]!r}, got {body[:500]!r}")
         return body
 
     def ask(self, asked: Question) -> float:
-        """Send a request and wait for its answer; returns the seconds between. Raises RequestFailed."""
+        """Send a request and wait for its answer; returns the seconds between. Raises Failed."""
         began = perf_counter()
         self.send(asked)
         while self.receive(asked) is None:
@@ -104,7 +103,7 @@ def load(port: int, asked: Question, at_once: int, *, seconds: float = 0.0, most
     """Keep `at_once` requests on their way, each on a connection of its own, for `seconds` or until `most` were sent.
 
     Raises:
-        RequestFailed: an answer was not the expected one.
+        Failed: an answer was not the expected one.
     """
     connections = {connection.fileno(): connection for connection in (Connection(port) for _ in range(at_once))}
     greeting = question("{ __typename }", None, {"__typename": "Query"})
@@ -129,7 +128,10 @@ def _drive(connections: dict[int, Connection], asked: Question, seconds: float, 
         connection.send(asked)
         sent += 1
     while len(latencies) < sent:
-        for fd, _ in epoll.poll():
+        ready = epoll.poll(_WAIT_S)
+        if not ready:
+            raise Failed(f"no answer within {_WAIT_S:.0f} s; {sent - len(latencies)} requests wait for one")
+        for fd, _ in ready:
             connection = connections[fd]
             if connection.receive(asked) is None:
                 continue

@@ -15,14 +15,11 @@ from time import perf_counter
 from typing import Final
 
 import sandql
+from benchmarks.failure import Failed
 from benchmarks.http_client import Connection, run_code
 
 _STOP_S: Final = 30
 _READY: Final = re.compile(r"http://127\.0\.0\.1:(\d+)/")
-
-
-class ServerFailed(Exception):
-    """The server did not start; what it said is on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ def running_server() -> Generator[Server]:
     """Start `sandql serve` with the settings of this environment, but for the address and the state folder; end it on every way out.
 
     Raises:
-        ServerFailed: it did not say where it listens.
+        Failed: it did not say where it listens.
     """
     with tempfile.TemporaryDirectory(prefix="sandql-bench-") as state:
         environment = {**os.environ, "SANDQL_HOST": "127.0.0.1", "SANDQL_PORT": "0", "SANDQL_STATE_DIR": state, "SANDQL_LOG_LEVEL": "warning"}
@@ -50,7 +47,7 @@ def running_server() -> Generator[Server]:
                 assert process.stdout is not None
                 found = _READY.search(process.stdout.readline())
                 if found is None:
-                    raise ServerFailed("the server ended before it said where it listens")
+                    raise Failed("the server ended before it said where it listens")
                 port = int(found[1])
                 connection = Connection(port)
                 connection.ask(run_code("print(1)", "python"))

@@ -7,11 +7,12 @@ import time
 from statistics import median
 from typing import Final
 
+from benchmarks.failure import Failed
 from benchmarks.http_client import Connection, run_code
 from benchmarks.processes import Process, cpu, forget_peak, peak_rss_bytes, rss_bytes, tree
 from benchmarks.server import Server
 from benchmarks.table import Effort, Row, mib, ms
-from benchmarks.websocket_client import Socket, SocketFailed
+from benchmarks.websocket_client import Socket
 
 _FIRST_BOUND_S: Final = 0.010
 _RATE_BOUND_BYTES: Final = 50 << 20  # a second
@@ -62,7 +63,7 @@ def _flood(server: Server, size: int) -> list[Row]:
     rate = received / (time.perf_counter() - began)
     socket.close()
     if received != size or b'"outcome":"COMPLETED"' not in message:
-        raise SocketFailed(f"expected {size} bytes and COMPLETED, got {received} and {message[:500]!r}")
+        raise Failed(f"expected {size} bytes and COMPLETED, got {received} and {message[:500]!r}")
     growth = max(0, peak_rss_bytes(server.pid) - before)
     return [
         Row(f"{mib(size)} of output through a subscription", f"{mib(rate)}/s", f"≥ {mib(_RATE_BOUND_BYTES)}/s", rate >= _RATE_BOUND_BYTES),

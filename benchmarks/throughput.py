@@ -23,6 +23,7 @@ def rows(server: Server, bare: Bare, effort: Effort) -> list[Row]:
     asked = run_code("print(1)", "python")
     before = _spent(server)
     runs = 0
+    spent_bare: list[float] = []
 
     def ours() -> float:
         nonlocal runs
@@ -30,7 +31,11 @@ def rows(server: Server, bare: Bare, effort: Effort) -> list[Row]:
         runs += len(done.latencies_s)
         return done.per_s
 
-    sides = [ours, lambda: bare.python.runs_per_s(_AT_ONCE, seconds)]
+    def theirs() -> float:
+        spent_bare.extend(bare.python.cpu_once() for _ in range(effort.runs(10)))
+        return bare.python.runs_per_s(_AT_ONCE, seconds)
+
+    sides = [ours, theirs]
     bwrap = bare.python_in_bwrap
     if bwrap is not None:
         sides.append(lambda: bwrap.runs_per_s(_AT_ONCE, seconds))
@@ -40,7 +45,7 @@ def rows(server: Server, bare: Bare, effort: Effort) -> list[Row]:
         ratio = ratio_of(mine, rates)
         measured = f"{median(mine):.0f}/s; {name} {median(rates):.0f}/s"
         found.append(Row(f"python `print(1)`, {_AT_ONCE} at a time, beside {name}", measured, f"≥ {bound:g} x {name}", ratio >= bound, ratio))
-    return [*found, _cpu_row(before, _spent(server), runs)]
+    return [*found, _cpu_row(before, _spent(server), runs, spent_bare)]
 
 
 def _spent(server: Server) -> dict[str, float]:
@@ -51,8 +56,9 @@ def _spent(server: Server) -> dict[str, float]:
     return {"server": cpu(server.pid).own_s, "supervisor": cpu(supervisor).own_s, "zygote": zygote.own_s, "cells": zygote.reaped_s}
 
 
-def _cpu_row(before: dict[str, float], after: dict[str, float], runs: int) -> Row:
+def _cpu_row(before: dict[str, float], after: dict[str, float], runs: int, spent_bare: list[float]) -> Row:
     """A cell's CPU time counts from its fork: what it took to make it is in it."""
     each = {name: (after[name] - before[name]) / runs for name in after}
+    total, bare = sum(each.values()), median(spent_bare)
     parts = ", ".join(f"{name} {ms(value)}" for name, value in each.items())
-    return Row("CPU time of such a run", f"{ms(sum(each.values()))}: {parts}", "", None)
+    return Row("CPU time of such a run", f"{ms(total)}: {parts}; bare {ms(bare)}", "", None, total / bare)

@@ -8,6 +8,8 @@ import socket
 import struct
 from typing import Any, Final
 
+from benchmarks.failure import Failed
+
 _TEXT: Final = 1
 _CLOSE: Final = 8
 _PING: Final = 9
@@ -21,10 +23,6 @@ _RUN: Final = """subscription ($code: String!, $timeout: Int) {
 }"""
 
 
-class SocketFailed(Exception):
-    """The server closed the socket, or did not speak as it should."""
-
-
 class Socket:
     """An initialised connection. `close` it."""
 
@@ -35,7 +33,7 @@ class Socket:
         self._shake_hands()
         self.send({"type": "connection_init"})
         if json.loads(self.message()).get("type") != "connection_ack":
-            raise SocketFailed("the connection was not acknowledged")
+            raise Failed("the connection was not acknowledged")
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message."""
@@ -46,7 +44,7 @@ class Socket:
         self.send({"id": id_, "type": "subscribe", "payload": {"query": _RUN, "variables": {"code": code, "timeout": timeout_ms}}})
 
     def message(self) -> bytes:
-        """The next message, not parsed. Pings are answered meanwhile. Raises SocketFailed."""
+        """The next message, not parsed. Pings are answered meanwhile. Raises Failed."""
         while True:
             kind, payload = self._frame()
             if kind == _TEXT:
@@ -54,7 +52,7 @@ class Socket:
             if kind == _PING:
                 self._send_frame(_PING + 1, payload)
             elif kind == _CLOSE:
-                raise SocketFailed(f"the server closed the socket: {payload[2:].decode()}")
+                raise Failed(f"the server closed the socket: {payload[2:].decode()}")
 
     def close(self) -> None:
         """Close the connection, without a goodbye."""
@@ -68,7 +66,7 @@ class Socket:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             self._fill()
         if not self._buffer.startswith(b"HTTP/1.1 101"):
-            raise SocketFailed(self._buffer[:200].decode(errors="replace"))
+            raise Failed(self._buffer[:200].decode(errors="replace"))
         self._at = end + 4
 
     def _frame(self) -> tuple[int, bytes]:
@@ -93,7 +91,7 @@ class Socket:
             self._at = 0
         data = self._socket.recv(_READ_BYTES)
         if not data:
-            raise SocketFailed("the server closed the connection")
+            raise Failed("the server closed the connection")
         self._buffer += data
 
     def _send_frame(self, kind: int, payload: bytes) -> None:

@@ -370,7 +370,10 @@ class Engine:
             if not waiter.done():
                 waiter.set_result(cell)
                 return
-        pool.parked.append(cell)
+        if len(pool.parked) < pool.size:
+            pool.parked.append(cell)
+        else:
+            cell.close()  # it was made for somebody who did not wait for it
 
     def _close_log(self) -> None:
         if self._log >= 0:

@@ -179,7 +179,8 @@ class LocalSandbox:
         else:
             cell = await self._engine.acquire_home(self._home.name, self._home.owner_uid)
         try:
-            yield cell, job
+            with scarce("the sandbox"):
+                yield cell, job
         finally:
             if job.litter is not None:
                 with contextlib.suppress(OSError):
@@ -234,7 +235,7 @@ class LocalSandbox:
         return (volume.f_blocks - volume.f_bfree) * volume.f_frsize, volume.f_files - volume.f_ffree
 
     def _finish(self, cell: Cell, run: CellRun) -> None:
-        if not run.ended.done():
+        if not run.ended.done() or run.ended.cancelled():  # whoever waits for it and is cancelled, cancels it too
             self._engine.kill(cell, "CANCELLED")
         run.close()
 

@@ -7,6 +7,7 @@ and `sandql --help` needs none of the house.
     0           done
     1           `doctor`: code cannot be run here
     2           the command line or a setting is not acceptable
+    3           `serve`: the server could not start; its log says why
     124, 125    `run`: the program ran out of time; the house could not run it
     other       `run`: the program's own, or 128 + the number of the signal that ended it
 """
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sandql.core.settings import Settings
 
 USAGE = 2
-INTERRUPTED = 130
 
 app = typer.Typer(name="sandql", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -79,8 +79,6 @@ def serve(
         serve_forever(settings)
     except SettingsError as error:
         _stop(str(error))
-    except KeyboardInterrupt:  # Ctrl-C, once everything is closed
-        raise typer.Exit(INTERRUPTED) from None
 
 
 @app.command()

@@ -89,11 +89,20 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_server_that_could_not_start_says_so_and_fails(tmp_path: Path) -> None:
+    (tmp_path / "homes").touch()  # where a folder must be
+    done = sandql_command("serve", settings={"SANDQL_STATE_DIR": str(tmp_path), "SANDQL_PORT": "0"})
+    assert done.returncode == 3
+    assert "startup failed" in done.stderr.decode().splitlines()[-1]
+    assert str(tmp_path / "homes").encode() in done.stderr
+    assert b"ready" not in done.stdout
+
+
 def test_a_server_that_is_interrupted_ends_quietly() -> None:
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)):
+    for number in (signal.SIGINT, signal.SIGTERM):
         with running_server() as server:
             server.process.send_signal(number)
-            assert server.process.wait(20) == status
+            assert server.process.wait(20) == 0
         assert "Traceback" not in "".join(server.log)
         assert "Aborted" not in "".join(server.log)
 

@@ -12,7 +12,8 @@ class Case:
     """A program that must behave in a cell as under `python3 main.py`.
 
     `files` maps names in the workspace to their bytes. `wall_ms` is given for programs that never end by themselves;
-    `on_host` is False where the answer depends on the machine, so that a bare interpreter outside of a cell has another.
+    `on_host` is False where the answer depends on the machine, so that a bare interpreter outside of a cell has another;
+    `differs` is the heading in DIFFERENCES.md of a difference that is known: then only the way it ends is compared.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Case:
     files: dict[str, str] = field(default_factory=dict[str, str])
     wall_ms: int = 20_000
     on_host: bool = True
+    differs: str = ""
 
     @property
     def source(self) -> bytes:

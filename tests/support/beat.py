@@ -9,8 +9,8 @@ from urllib.request import Request, urlopen
 
 from tests.support.server import Server
 
-# The bound is 100 ms; the program beats every 5 ms, and on a loaded machine a client's own clock stands still for a while.
-ENDED_WITHIN_S = 0.5
+# What is promised is 100 ms; it takes about 2 (the program beats every 5 ms).
+ENDED_WITHIN_S = 0.1
 _WAIT_S = 20
 
 BEAT = """import os, time

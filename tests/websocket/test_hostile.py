@@ -20,7 +20,7 @@ _HANDSHAKE = (
     "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
 )
-_TEXT, _CONTINUATION, _CLOSE, _PING = 1, 0, 8, 9
+TEXT, _CONTINUATION, _CLOSE, _PING = 1, 0, 8, 9
 _FIN = 0x80
 
 
@@ -49,6 +49,11 @@ def frame(opcode: int, data: bytes = b"", *, fin: bool = True) -> bytes:
     return bytes((opcode | _FIN * fin, 0x80 | len(data))) + bytes(4) + data
 
 
+def long_frame(data: bytes) -> bytes:
+    """A text message of 126 to 65,535 bytes."""
+    return struct.pack(">BBH", _FIN | TEXT, 0xFE, len(data)) + bytes(4) + data
+
+
 def close_code(connection: sockets.socket) -> int | None:
     """Read until the server ends the connection; the code of its close frame."""
     data = b""
@@ -73,10 +78,10 @@ def close_code(connection: sockets.socket) -> int | None:
         (frame(3), 1002),  # no such opcode
         (frame(_CONTINUATION, b"x"), 1002),  # continues nothing
         (frame(_PING, fin=False), 1002),  # a control frame in parts
-        (frame(_TEXT, b"\xff\xfe"), 1007),  # not UTF-8
-        (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 2**62), 1009),  # would take 4 EiB
-        (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 2**63), 1009),  # an impossible length
-        (struct.pack(">BBQ", _FIN | _TEXT, 0xFF, 33 * MiB), 1009),
+        (frame(TEXT, b"\xff\xfe"), 1007),  # not UTF-8
+        (struct.pack(">BBQ", _FIN | TEXT, 0xFF, 2**62), 1009),  # would take 4 EiB
+        (struct.pack(">BBQ", _FIN | TEXT, 0xFF, 2**63), 1009),  # an impossible length
+        (struct.pack(">BBQ", _FIN | TEXT, 0xFF, 33 * MiB), 1009),
     ],
     ids=["unmasked", "reserved", "opcode", "continuation", "split-ping", "utf8", "huge", "impossible", "over-the-bound"],
 )
@@ -88,7 +93,7 @@ def test_a_broken_frame_ends_the_connection_at_once(server: Server, written: byt
 
 def test_a_message_in_countless_parts_ends_the_connection(server: Server) -> None:
     with raw(server) as connection:
-        connection.sendall(frame(_TEXT, fin=False))
+        connection.sendall(frame(TEXT, fin=False))
         try:
             for _ in range(MAX_FRAGMENTS // 256 + 2):
                 connection.sendall(frame(_CONTINUATION, fin=False) * 256)
@@ -110,7 +115,7 @@ def test_noise_ends_the_connection(server: Server) -> None:
 
 def test_pings_of_a_client_that_does_not_read_take_no_memory(server: Server) -> None:
     with raw(server) as connection:
-        connection.sendall(frame(_TEXT, b'{"type":"connection_init"}'))
+        connection.sendall(frame(TEXT, b'{"type":"connection_init"}'))
         before = resident_bytes(server)
         pings = frame(_PING, b"x" * 125) * 500
         for _ in range(2 * 1024):  # 128 MiB of them
@@ -118,13 +123,15 @@ def test_pings_of_a_client_that_does_not_read_take_no_memory(server: Server) -> 
         assert resident_bytes(server) - before < 32 * MiB
 
 
-def test_a_client_that_asks_and_does_not_read_is_left(server: Server) -> None:
-    with raw(server) as connection:
+def test_a_client_that_asks_and_does_not_read_is_left() -> None:
+    with running_server(max_subscriptions=1) as server, raw(server) as connection:
         connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-        connection.sendall(frame(_TEXT, b'{"type":"connection_init"}'))
+        connection.sendall(frame(TEXT, b'{"type":"connection_init"}'))
         before = resident_bytes(server)
+        ask = b'{"type":"subscribe","id":"%s","payload":{"query":"subscription{executeCode(code:\\"%s\\",language:\\"python\\"){seq:__typename}}"}}'
+        connection.sendall(long_frame(ask % (b"runs", b"import time; time.sleep(20)")))
         with pytest.raises(ConnectionError):
-            connection.sendall(frame(_TEXT, b'{"type":"ping"}') * 10_000_000)
+            connection.sendall(long_frame(ask % (b"x" * 256, b"refused")) * 100_000)
         assert resident_bytes(server) - before < 32 * MiB
 
 

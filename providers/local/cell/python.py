@@ -138,11 +138,14 @@ def _drop_modules():
     spaces = []
     while len(sys.modules) > _modules_before:
         _, module = sys.modules.popitem()
-        spaces.append(getattr(module, "__dict__", {}))
+        if isinstance(module, types.ModuleType):  # a program may put anything there: typing puts classes
+            spaces.append(module.__dict__)
         del module
     # What is new is still in the youngest generation unless there was a collection. A full one also empties free lists, for no use.
     gc.collect(0 if sys.version_info < (3, 14) and not any(gc.get_count()[1:]) else 2)
-    for space in spaces:
+    # What is also known by an older name is not the program's. Looking at all modules touches their pages: not for `__main__` alone.
+    shared = {id(getattr(module, "__dict__", None)) for module in sys.modules.values()} if len(spaces) > 1 else ()
+    for space in [space for space in spaces if id(space) not in shared]:
         names = [name for name in space if name != "__builtins__"]
         for name in [name for name in names if name.startswith("_")] + names:
             space[name] = None

@@ -65,7 +65,18 @@ CASES = (
         "import helper\nprint('end')",
         files={"helper.py": "class A:\n    def __del__(self): print('helper del')\na = A()\n"},
     ),
-    Case("del raises at the end", "class A:\n    def __del__(self): 1 / 0\na = A()"),
+    Case(
+        "modules removed by hand",
+        "import sys\nclass A:\n    def __del__(self): print('del')\na = A()\nfor n in list(sys.modules):\n"
+        "    if n not in ('sys', 'builtins', '__main__'): del sys.modules[n]\nprint('end')",
+    ),
+    Case("module known by two names", "import sys, os\nsys.modules['other'] = os\nimport other\nprint(other is os)"),
+    Case(
+        "anything in sys.modules",
+        "import sys\nsys.modules['a'] = None\nsys.modules['b'] = 5\nsys.modules['c'] = type('T', (), {'x': 1})\nprint('end')",
+    ),
+    Case("del sees a builtin replaced", "import builtins\nbuiltins.print = lambda *a: sys.stdout.write('mine\\n')\nimport sys\nprint(1)"),
+    Case("del raises at the end", "class A:\n    def __del__(self): 1 / 0\na = A()", differs="source lines in a late traceback"),
     Case(
         "del order of underscored names",
         "class A:\n    def __init__(self, n): self.n = n\n    def __del__(self): print(self.n)\n_a = A('_a')\nb = A('b')\n_c = A('_c')\nd = A('d')",
@@ -98,12 +109,6 @@ CASES = (
         "next(x)",
     ),
     Case("weak reference callback", "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a, lambda r: print('gone'))"),
-    Case(
-        "unflushed file at the end",
-        "import os\nf = open('out.txt', 'w')\nf.write('kept')\nclass A:\n    def __init__(self, file): self.file = file\n"
-        "    def __del__(self, open=os.open, read=os.read, say=print):\n"
-        "        self.file.flush()\n        say(read(open('out.txt', 0), 9))\na = A(f)",
-    ),
     Case("unclosed temporary folder", "import tempfile\nt = tempfile.TemporaryDirectory(dir='/tmp', prefix='fixed')\nprint('end')"),
     Case("print at the end with a replaced stdout", "import sys, io\nsys.stdout = io.StringIO()\nprint('lost')"),
     Case(

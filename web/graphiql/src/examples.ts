@@ -1,13 +1,13 @@
 // One tab each, on a first visit; after that GraphiQL keeps the visitor's own tabs in localStorage.
-// A tab's title is its operation's name.
+// A tab's title is its operation's name. At most 32 characters a line: more is cut off in a window of 1280 pixels.
 export const examples = [
   `mutation Hello {
   executeCode(
     language: "python"
     code: """
-    import platform
+    from sys import version
     print("Hello from Python")
-    print(platform.python_version())
+    print(version)
     """
   ) {
     output
@@ -22,17 +22,17 @@ export const examples = [
   }
 }
 `,
-  `# See the lines arrive in the Output panel.
-# The stop button stops the program.
+  `# Lines arrive under Output.
+# The stop button ends the run.
 subscription Stream {
   executeCode(
     language: "python"
     code: """
-    import time
+    from time import sleep
 
-    for number in range(1, 11):
-        print("line", number, flush=True)
-        time.sleep(0.3)
+    for n in range(1, 11):
+        print(n, flush=True)
+        sleep(0.3)
     """
   ) {
     __typename
@@ -56,22 +56,30 @@ subscription Stream {
   }
 }
 `,
-  `# Without a sandboxId: your home sandbox,
-# which is kept.
+  `# No sandboxId: your home,
+# the sandbox whose files stay.
 mutation WriteFile {
-  writeFile(path: "notes/hello.txt", content: "Hello from GraphiQL\\n")
+  writeFile(
+    path: "notes/hello.txt"
+    content: "Hello, file\\n"
+  )
 }
 `,
   `# Run WriteFile first.
 query ReadFiles {
-  readFile(path: "notes/hello.txt") {
+  readFile(
+    path: "notes/hello.txt"
+  ) {
     path
     content
     size
     encoding
   }
   listFiles(path: "notes")
-  files(path: ".", recursive: true) {
+  files(
+    path: "."
+    recursive: true
+  ) {
     name
     path
     type

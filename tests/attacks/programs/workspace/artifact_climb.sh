@@ -2,6 +2,6 @@
 # judged by: such a request is refused, or brings the workspace's own file alone.
 # may-refuse: yes
 # artifacts: ../../etc/passwd /etc/passwd /proc/self/environ ../** ok.txt
-# brings: ok.txt
+# brings: ok.txt?
 echo ok >ok.txt
 echo CONTAINED

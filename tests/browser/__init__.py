@@ -1,0 +1,1 @@
+"""The page and the server, as a browser has them."""

@@ -1,0 +1,1 @@
+"""Parts of the house that are killed, starved or filled up under load."""

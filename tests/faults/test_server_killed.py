@@ -1,0 +1,93 @@
+"""`kill -9` of the whole server under load: nothing is left of it after the next start, and what was acknowledged is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from sandql.core.values import FileType, MiB
+from tests.faults.server import content_of
+from tests.support.engine import cgroup_folders, descendants, open_provider, run, status_of, supervisor_of, until
+
+pytestmark = pytest.mark.unprivileged
+
+_TIMES = 20
+_ROOT = str(Path(__file__).parents[2])
+
+
+def _start(state_dir: Path, prefix: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([_ROOT, *sys.path])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.server", str(state_dir), prefix], stdout=subprocess.PIPE, text=True, env=environment, cwd=_ROOT
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "ready\n":
+            return process
+    raise AssertionError(f"the server ended with {process.wait()} before it was ready")
+
+
+def _take_acks(process: subprocess.Popen[str], most: int) -> list[str]:
+    """The names of that many files more that were acknowledged."""
+    assert process.stdout is not None
+    names: list[str] = []
+    for line in process.stdout:
+        if line.startswith("ack ") and line.endswith("\n"):
+            names.append(line.split()[1])
+            if len(names) == most:
+                break
+    return names
+
+
+def _identity(pid: int) -> tuple[int, str]:
+    """A process as none after it will be: its pid and when it was started."""
+    try:
+        return pid, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return pid, ""
+
+
+async def test_kill() -> None:
+    with tempfile.TemporaryDirectory(prefix="sandql-killed-", dir="/var/tmp") as folder:
+        state_dir = Path(folder)
+        acknowledged: set[str] = set()
+        servers: list[int] = []
+        family: set[tuple[int, str]] = set()
+        for number in range(_TIMES):
+            process = _start(state_dir, f"round{number}")
+            servers.append(process.pid)
+            acknowledged |= set(_take_acks(process, 3))
+            members = {_identity(pid) for pid in descendants(process.pid)}
+            family |= members
+            victims = [process.pid]
+            if number % 2:  # nobody is left to clean up
+                victims.append(supervisor_of(process.pid))
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+            acknowledged |= set(_take_acks(process, 1_000_000))
+            process.wait()
+            alive = lambda members=members: {member for member in members if _identity(member[0]) == member and status_of(member[0])["State"][0] != "Z"}
+            assert await until(lambda alive=alive: not alive()), f"processes are left: {alive()}"
+        async with open_provider(state_dir=state_dir, pool_size=1, node_pool_size=0) as provider:
+            assert (await run(provider, "print(1)")).stdout == b"1\n"
+            left = {path for pid in servers for path in cgroup_folders(pid)}
+            assert not left, f"control groups are left: {left}"
+            assert len(list((state_dir / "run").iterdir())) == 1, "run folders are left"
+            async with provider.home("writer") as sandbox:
+                for name in acknowledged:
+                    assert await sandbox.read_file(name, max_bytes=MiB) == content_of(name)
+                entries = await sandbox.list_files("", recursive=True)
+            assert {entry.type for entry in entries} == {FileType.FILE}
+            for entry in entries:
+                assert entry.size == len(content_of(entry.name)), f"{entry.name} is half written"
+        assert str(state_dir) not in Path("/proc/self/mountinfo").read_text()
+        assert {path.name for path in state_dir.iterdir()} == {"homes", "run"}
+        assert not list((state_dir / "run").iterdir())
+        sockets = [path for path in state_dir.rglob("*") if path.is_socket()]
+        assert not sockets

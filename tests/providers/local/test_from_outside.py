@@ -1,0 +1,144 @@
+"""What the host sees of a cell: whose processes these are, what they hold, and how much of them is left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sandql.core.values import Output, RunRequest
+from sandql.providers.base import Provider
+from sandql.providers.local.supervisor import HOST_UID_BASE, UIDS
+from tests.support.engine import SLEEPER, descendants, open_descriptors, open_provider, run, status_of, supervisor_of, until, zygotes_of
+
+_FAMILY = b"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(100)\nprint('up', flush=True)\ntime.sleep(100)"
+_as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has uids to give and may look at what is not its own")
+
+
+@asynccontextmanager
+async def _at_work(provider: Provider, *, fresh: int = 2, homes: tuple[str, ...] = ("outside",)) -> AsyncGenerator[None]:
+    """While it is open, programs run: each prints once, and has a child."""
+    async with AsyncExitStack() as stack:
+        sandboxes = [await stack.enter_async_context(provider.fresh()) for _ in range(fresh)]
+        sandboxes += [await stack.enter_async_context(provider.home(owner)) for owner in homes]
+        for sandbox in sandboxes:
+            events = await stack.enter_async_context(aclosing(sandbox.stream(RunRequest("python", _FAMILY))))
+            async for event in events:
+                if isinstance(event, Output):
+                    break
+        yield
+
+
+def _below_zygotes() -> dict[int, dict[str, str]]:
+    pids = [pid for zygote in zygotes_of(supervisor_of()) for pid in (zygote, *descendants(zygote))]
+    return {pid: status for pid in pids if (status := status_of(pid)) and status["State"][0] != "Z"}
+
+
+@_as_root
+async def test_no_process_of_a_zygote_or_a_cell_is_root_on_the_host() -> None:
+    async with open_provider(pool_size=3, node_pool_size=1) as provider, _at_work(provider):
+        seen = _below_zygotes()
+        assert len(seen) >= 2 + 3 * 3
+        for pid, status in seen.items():
+            uids = [int(uid) for uid in status["Uid"].split()]
+            gids = [int(gid) for gid in status["Gid"].split()]
+            assert all(HOST_UID_BASE <= number < HOST_UID_BASE + UIDS for number in uids + gids), f"{pid} ({status['Name']}): {uids} {gids}"
+            assert status["Groups"] == "", f"{pid} has groups {status['Groups']}"
+
+
+@pytest.mark.unprivileged
+async def test_a_cells_processes_have_no_capability_and_can_get_none() -> None:
+    async with open_provider(pool_size=2, node_pool_size=0) as provider, _at_work(provider):
+        depth = max(len(status["NSpid"].split()) for status in _below_zygotes().values())
+        cells = {pid: status for pid, status in _below_zygotes().items() if len(status["NSpid"].split()) == depth and status["NSpid"].split()[-1] != "1"}
+        assert len(cells) >= 6
+        for pid, status in cells.items():
+            assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}, f"{pid}"
+            assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2"), f"{pid}"
+
+
+@_as_root
+async def test_each_run_has_a_uid_of_its_own_and_each_home_one_for_good() -> None:
+    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+        who = "import os\nprint(open('/proc/self/uid_map').read().split()[1])"
+        runs = [(await run(provider, who)).stdout for _ in range(5)]
+        assert len(set(runs)) == 5
+        alice, bob = [(await run(provider, who, home=owner)).stdout for owner in ("alice", "bob")]
+        assert len({*runs, alice, bob}) == 7
+        assert (await run(provider, who, home="alice")).stdout == alice
+
+
+@_as_root
+async def test_nothing_of_the_servers_environment_is_in_any_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_SECRET", "do-not-tell")
+    async with open_provider(pool_size=2, node_pool_size=1) as provider, _at_work(provider):
+        supervisor = supervisor_of()
+        assert Path(f"/proc/{supervisor}/environ").read_bytes() == b""
+        for pid in descendants(supervisor):
+            names = {variable.split(b"=")[0] for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if variable}
+            assert names <= {b"PATH", b"HOME", b"LANG", b"USER", b"LC_CTYPE", b""}, f"{pid}: {names}"
+
+
+@_as_root
+async def test_every_descriptor_of_a_helper_is_known() -> None:
+    async with open_provider(pool_size=2, node_pool_size=0) as provider, _at_work(provider, homes=()):
+        supervisor = supervisor_of()
+        (zygote,) = zygotes_of(supervisor)
+        kinds = [_kind(target) for target in open_descriptors(supervisor).values()]
+        assert set(kinds) <= {"/dev/null", "pipe", "socket", "cgroup", "net"}, open_descriptors(supervisor)
+        kinds = [_kind(target) for target in open_descriptors(zygote).values()]
+        known = {"pipe", "socket", "cgroup", "mnt", "pid", "net", "anon_inode:[signalfd]", "anon_inode:[landlock-ruleset]", "/proc/net"}
+        assert set(kinds) <= known, open_descriptors(zygote)
+        assert kinds.count("socket") == 2
+        running = [pid for pid in descendants(zygote) if status_of(pid)["NSpid"].split()[-1] != "1" and len(open_descriptors(pid)) == 3]
+        assert len(running) >= 4  # two programs and their children
+        for pid in running:
+            assert [_kind(target) for _, target in sorted(open_descriptors(pid).items())] == ["pipe"] * 3
+
+
+@_as_root
+async def test_parked_cells_hold_their_pipes_only() -> None:
+    async with open_provider(pool_size=3, node_pool_size=0):
+        (zygote,) = zygotes_of(supervisor_of())
+
+        def mains() -> list[int]:
+            return [pid for pid in descendants(zygote) if status_of(pid).get("NSpid", "1").split()[-1] == "2"]
+
+        assert await until(lambda: len(mains()) == 3 and all(len(open_descriptors(pid)) == 4 for pid in mains()))
+        for pid in mains():
+            assert [_kind(target) for _, target in sorted(open_descriptors(pid).items())] == ["pipe"] * 4
+
+
+@pytest.mark.unprivileged
+async def test_a_run_that_is_given_up_leaves_no_process() -> None:
+    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+        assert await until(lambda: len(descendants()) == 4, 3)
+        quiet = set(descendants())
+        for _ in range(3):
+            async with _at_work(provider, fresh=3, homes=()):
+                assert len(set(descendants()) - quiet) >= 7  # one of the three was parked before
+            # A parked cell was used, and another stands in its place.
+            assert await until(lambda: len(descendants()) == len(quiet)), descendants()
+
+
+@pytest.mark.unprivileged
+async def test_cancelling_leaves_no_process() -> None:
+    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+        assert await until(lambda: len(descendants()) == 4, 3)
+        running = [asyncio.ensure_future(run(provider, SLEEPER)) for _ in range(4)]
+        assert await until(lambda: len(descendants()) >= 10)
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=5)
+        assert all(task.cancelled() for task in running)
+        assert await until(lambda: len(descendants()) == 4), descendants()
+
+
+def _kind(target: str) -> str:
+    if target.startswith(("/sys/fs/cgroup/", "/proc/")) or target.endswith("/net/dev"):
+        return "cgroup" if target.startswith("/sys") else "/proc/net"
+    return target if target.startswith(("/dev/", "anon_inode")) else target.split(":")[0]

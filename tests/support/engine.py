@@ -1,0 +1,126 @@
+"""A started provider for tests, and what a test wants to know of the processes and files that belong to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sandql.core.settings import Settings, load_settings
+from sandql.core.values import Execution, RunRequest
+from sandql.providers.base import Provider
+from sandql.providers.registry import make_provider
+
+HANG_S = 20.0  # after this a run that should have ended is taken for one that never will
+
+# Writes a line that says that it runs, and then waits for ever.
+SLEEPER = b"print('up', flush=True)\nimport time\ntime.sleep(1000)"
+
+
+@asynccontextmanager
+async def open_provider(name: str = "local", **settings: object) -> AsyncGenerator[Provider]:
+    """A started provider with these settings, in a new state folder unless one is given; closed on every way out."""
+    # Beside pytest's own folders, which an ordinary user's zygote could not enter.
+    with tempfile.TemporaryDirectory(prefix="sandql-engine-", dir="/var/tmp") as folder:
+        chosen: Settings = load_settings(**{"state_dir": Path(folder), **settings})
+        provider = make_provider(name, chosen)
+        try:
+            await provider.start()
+            yield provider
+        finally:
+            await provider.aclose()
+
+
+async def run(provider: Provider, code: str | bytes, language: str = "python", *, home: str | None = None, **request: Any) -> Execution:
+    """Run a program to its end, in a fresh sandbox or in the home of the owner `home`. Fails when it does not end."""
+    asked = RunRequest(language, code.encode() if isinstance(code, str) else code, **request)
+    async with provider.fresh() if home is None else provider.home(home) as sandbox:
+        return await asyncio.wait_for(sandbox.run(asked), HANG_S + asked.limits.wall_ms / 1000)
+
+
+async def until(holds: Callable[[], object], within_s: float = 5.0) -> bool:
+    """Whether something becomes true in this time; it is looked at again and again."""
+    end = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.002)
+    return True
+
+
+def descendants(top: int | None = None, *, zombies: bool = False) -> dict[int, str]:
+    """Every process below `top` (this one when left out): its pid and its command.
+
+    A zygote takes its time with the zombies of cells, so they count only where they are asked for.
+    """
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    dead: set[int] = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path(f"/proc/{entry}/stat").read_bytes()
+            except OSError:
+                continue
+            name, _, rest = stat.rpartition(b") ")
+            state, parent = rest.split()[:2]
+            parents[int(entry)] = int(parent)
+            if state == b"Z":
+                dead.add(int(entry))
+            names[int(entry)] = name.partition(b"(")[2].decode(errors="replace")
+    found: dict[int, str] = {}
+    level = {top or os.getpid()}
+    while level:
+        level = {pid for pid, parent in parents.items() if parent in level}
+        found |= {pid: names[pid] for pid in level if zombies or pid not in dead}
+    return found
+
+
+def open_descriptors(pid: int | str = "self") -> dict[int, str]:
+    """A process's open descriptors, and what each is."""
+    found: dict[int, str] = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:  # it was the one with which the folder was read
+            continue
+    return found
+
+
+def status_of(pid: int | str) -> dict[str, str]:
+    """The lines of a process's /proc/<pid>/status; empty where it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def cgroup_folders(server_pid: int | None = None) -> set[str]:
+    """The control groups that an engine of this server made, empty ones too; of all servers when left out."""
+    mark = "/sandql-" if server_pid is None else f"/sandql-{server_pid}-"
+    return {folder for folder, _, _ in os.walk("/sys/fs/cgroup") if mark in folder}
+
+
+def supervisor_of(server_pid: int | None = None) -> int:
+    """The pid of the supervisor below a server (this process when left out). Fails when there is not exactly one."""
+    found = [pid for pid in descendants(server_pid) if b"sandql.providers.local.supervisor" in _command(pid)]
+    assert len(found) == 1, f"{len(found)} supervisors"
+    return found[0]
+
+
+def zygotes_of(supervisor: int) -> list[int]:
+    """The pids of a supervisor's zygotes."""
+    return [pid for pid in descendants(supervisor) if status_of(pid).get("PPid") == str(supervisor)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
