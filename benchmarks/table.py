@@ -38,7 +38,7 @@ class Effort:
 
 
 QUICK: Final = Effort(rounds=1, scale=0.05)
-FULL: Final = Effort(rounds=7, scale=1.0)
+FULL: Final = Effort(rounds=5, scale=1.0)
 
 
 def ms(seconds: float) -> str:

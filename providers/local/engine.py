@@ -168,7 +168,8 @@ class Engine:
 
     async def _wait(self, waiter: asyncio.Future[Cell]) -> Cell:
         try:
-            return await asyncio.wait_for(waiter, _COLD_START_S)
+            async with asyncio.timeout(_COLD_START_S):  # not wait_for: before Python 3.12 that may swallow a cancellation
+                return await waiter
         except (TimeoutError, asyncio.CancelledError) as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 waiter.result().close()  # it came in the same moment

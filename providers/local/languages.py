@@ -143,8 +143,7 @@ def _node() -> list[Toolchain]:
         version=found[0].version,
         file_name="main.js",
         compile=None,
-        # From these versions on node tells `import` from `require` by itself.
-        run=(program.path, *(() if version >= (22, 7) or (20, 19) <= version < (21,) else ("--experimental-detect-module",)), "main.js"),
+        run=(program.path, *_module_options(version), "main.js"),
         mounts=program.mounts,
         env=found[0].env,
         memory_overhead_bytes=48 * MiB,
@@ -183,6 +182,13 @@ def _typescript(node: Toolchain, program: Program, version: tuple[int, ...]) -> 
             memory_overhead_bytes=node.memory_overhead_bytes,
         )
     ]
+
+
+def _module_options(version: tuple[int, ...]) -> tuple[str, ...]:
+    """What makes node tell `import` from `require`: newer ones do by themselves, and those before can't."""
+    if version >= (22, 7) or (20, 19) <= version < (21,):
+        return ()
+    return ("--experimental-detect-module",) if version >= (21, 1) or (20, 10) <= version < (21,) else ()
 
 
 def _type_options(version: tuple[int, ...]) -> tuple[str, ...]:

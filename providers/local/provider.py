@@ -14,8 +14,8 @@ from typing import Any, Final
 from sandql.core.settings import Settings
 from sandql.core.values import Isolation, Language
 from sandql.providers.base import Health
-from sandql.providers.local.cell.seccomp import build_filter
 from sandql.providers.local import mends
+from sandql.providers.local.cell.seccomp import build_filter
 from sandql.providers.local.engine import Engine, EngineConfig
 from sandql.providers.local.findings import look_at_host, reasons
 from sandql.providers.local.homes import Homes

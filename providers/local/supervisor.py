@@ -298,7 +298,7 @@ class Supervisor:
 
 def is_real_root() -> bool:
     """Whether this process can give other uids of the host to its cells: root in a user namespace of its own cannot."""
-    return os.geteuid() == 0 and any(first <= HOST_UID_BASE and HOST_UID_BASE + UIDS <= first + count for first, _, count in _uid_map())
+    return os.geteuid() == 0 and any(first <= HOST_UID_BASE and first + count >= HOST_UID_BASE + UIDS for first, _, count in _uid_map())
 
 
 def is_root_outside() -> bool:

@@ -113,5 +113,6 @@ def _serve(stack: contextlib.ExitStack, server: _Server, secret: str) -> _Server
 
 
 def _remove(folder: Path) -> None:
-    # not shutil.rmtree: what attacks leave is deeper than its recursion
+    # not shutil.rmtree: what attacks leave is deeper than its recursion, and may be closed to an ordinary user
+    subprocess.run(["chmod", "-R", "u+rwX", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
     subprocess.run(["rm", "-rf", "--", str(folder)], check=True)

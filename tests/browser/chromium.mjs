@@ -13,8 +13,8 @@ const FLAGS = [
 ];
 
 /** Open a browser, let `use(page, seen)` do something, and close the browser on every way out. */
-export async function withPage(executablePath, use) {
-  const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS }); // the profile is new, and removed at the end
+export async function withPage(executablePath, use, flags = []) {
+  const browser = await chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...flags] }); // the profile is new, and removed at the end
   try {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     const seen = await record(context);

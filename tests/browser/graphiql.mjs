@@ -31,9 +31,10 @@ export async function type(page, operation) {
 /** The lines of the operation in front that are wider than the editor, so that a visitor sees only their beginnings. */
 export const cutLines = (page) =>
   page.locator(EDITOR).evaluate((editor) => {
-    const end = editor.querySelector('.monaco-scrollable-element').getBoundingClientRect().right;
+    const width = (element) => element.getBoundingClientRect().width; // where they lie depends on how far it was scrolled
+    const room = width(editor.querySelector('.editor-scrollable'));
     const lines = [...editor.querySelectorAll('.view-line > span')];
-    return lines.filter((line) => line.getBoundingClientRect().right > end).map((line) => line.textContent);
+    return lines.filter((line) => width(line) > room).map((line) => line.textContent);
   });
 
 /** Press the button that starts, and then stops, what is in front. */

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser.conftest import Drive
-from tests.support.beat import BEAT, ENDED_WITHIN_S
+from tests.support.beat import BEAT
 from tests.support.server import Server
 
 POLICY = (
@@ -17,22 +20,23 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 CONTENT = "Hello, file\n"
+# The server has 100 ms, which tests/clients measures; this is about the button, in a browser that is busy drawing.
+STOPPED_WITHIN_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def seen(server: Server, drive: Drive, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(server: Server, drive: Drive) -> dict[str, Any]:
     """What was seen while the example of each tab was run once."""
-    picture = tmp_path_factory.mktemp("browser") / "graphiql.png"
-    found = drive("examples.mjs", server.url + "/graphql", str(picture))
-    assert picture.stat().st_size > 10_000
-    return {**found, "picture": picture}
+    picture = Path(tempfile.mkdtemp(prefix="sandql-page-")) / "graphiql.png"  # it stays, for somebody to look at
+    return {**drive("examples.mjs", server.url + "/graphql", str(picture)), "picture": picture}
 
 
 def assert_nothing_was_wrong(seen: dict[str, Any], origin: str) -> None:
     """Every request went to the server itself and was answered, and Chromium had nothing to say."""
-    assert {urlsplit(url).netloc for url in seen["requests"] + seen["sockets"]} == {origin}
+    asked: list[str] = seen["requests"] + seen["sockets"]
+    assert {urlsplit(url).netloc for url in asked} == {origin}
     assert {status for statuses in seen["statuses"].values() for status in statuses} == {200}
-    assert {kind: seen[kind] for kind in ("failed", "console", "errors", "violations")} == {"failed": [], "console": [], "errors": [], "violations": []}
+    assert {kind: seen[kind] for kind in ("failed", "console", "errors", "violations") if seen[kind]} == {}
 
 
 def test_no_foreign_request_and_nothing_in_the_console(seen: dict[str, Any], server: Server) -> None:
@@ -76,9 +80,8 @@ def test_lines_arrive_one_by_one(seen: dict[str, Any]) -> None:
     assert [event["text"] for event in events if event["__typename"] == "ExecutionOutput"] == lines
     assert events[-1]["result"]["outcome"] == "COMPLETED"
     # The panel is drawn 20 times a second, and on a loaded machine less often: two lines may come at once, but never all.
-    shown = [text for text in seen["outputs"] if text in {"".join(lines[:count]) for count in range(1, 11)}]
-    assert seen["outputs"][-len(shown) :] == shown, "each has what the one before had, and more"
-    assert shown == sorted(shown, key=len)
+    shown = [text for text in seen["outputs"] if text.startswith(lines[0])]
+    assert shown == [text for text in accumulate(lines) if text in shown], "each is the one before, and more"
     assert shown[-1] == "".join(lines)
     assert len(shown) >= 5
 
@@ -86,7 +89,7 @@ def test_lines_arrive_one_by_one(seen: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", ["mutation", "subscription"])
 def test_the_stop_button_ends_the_program(server: Server, drive: Drive, kind: str) -> None:
     seen = drive("stop.mjs", server.url + "/graphql", kind, BEAT)
-    assert int(seen["lastBeatNs"]) / 1e9 - seen["stoppedMs"] / 1e3 < ENDED_WITHIN_S
+    assert int(seen["lastBeatNs"]) / 1e9 - seen["stoppedMs"] / 1e3 < STOPPED_WITHIN_S
     assert (seen["console"], seen["errors"]) == ([], [])
     assert [message["type"] for message in seen["sent"]] == ([] if kind == "mutation" else ["connection_init", "subscribe", "complete"])
 
@@ -97,11 +100,12 @@ def test_the_page_works_below_a_path(server: Server, drive: Drive) -> None:
     assert {path.startswith("/tools/sandql/") for path in seen["asked"]} == {True}
     assert seen["hello"]["data"]["executeCode"]["outcome"] == "COMPLETED"
     assert seen["printed"].split() == [str(number) for number in range(1, 11)]
-    assert [urlsplit(url).path for url in seen["sockets"]] == ["/tools/sandql/graphql"]
+    assert seen["sockets"] == [f"ws://{seen['origin']}/tools/sandql/graphql"]
 
 
-def test_a_picture_is_kept_for_who_wants_to_look(seen: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_was_drawn(seen: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     picture: Path = seen["picture"]
-    with capsys.disabled():
-        print(f"\nthe page, as Chromium drew it: {picture}")
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 20_000, "an empty page is smaller"
+    with capsys.disabled():
+        sys.stdout.write(f"\nthe page with the examples run, as Chromium drew it: {picture}\n")

@@ -21,7 +21,7 @@ _PROGRAMS = {
     "javascript": "console.log(process.argv[2], require('fs').readFileSync(0, 'utf8'))",
     "typescript": "import { readFileSync } from 'fs'\nconst word: string = process.argv[2]\nconsole.log(word, readFileSync(0, 'utf8'))",
     "bash": 'echo "$1 $(cat)"',
-    "ruby": "puts \"#{ARGV[0]} #{STDIN.read}\"",
+    "ruby": 'puts "#{ARGV[0]} #{STDIN.read}"',
     "perl": 'print "$ARGV[0] ", <STDIN>, "\\n";',
     "php": "<?php echo $argv[1], ' ', stream_get_contents(STDIN), \"\\n\";",
     "lua": "print(arg[1] .. ' ' .. io.read('a'))",

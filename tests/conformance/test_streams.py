@@ -102,9 +102,10 @@ async def test_closing_the_generator_ends_the_run_and_frees_its_place(provider: 
             await anext(events)
             began = time.monotonic()
             await events.aclose()
-            size = -1
-            while size != (size := len(await sandbox.read_file("beat", max_bytes=MiB))):
+            sizes = [-1, len(await sandbox.read_file("beat", max_bytes=MiB))]
+            while sizes[-1] != sizes[-2]:
                 await asyncio.sleep(0.02)  # four beats long
+                sizes.append(len(await sandbox.read_file("beat", max_bytes=MiB)))
             took.append(time.monotonic() - began)
             assert not [event async for event in events]
     assert min(took) < _PROMPT_S, f"the run went on for {min(took):.3f} s"

@@ -53,32 +53,45 @@ def _identity(pid: int) -> tuple[int, str]:
         return pid, ""
 
 
+def _alive(members: set[tuple[int, str]]) -> set[int]:
+    return {pid for pid, begun in members if _identity(pid) == (pid, begun) and status_of(pid).get("State", "Z")[0] != "Z"}
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _assert_nothing_left(state_dir: Path) -> None:
+    assert str(state_dir) not in Path("/proc/self/mountinfo").read_text()
+    assert _names(state_dir) == {"homes", "run"}
+    assert not _names(state_dir / "run")
+    sockets = [path for path in state_dir.rglob("*") if path.is_socket()]
+    assert not sockets
+
+
 async def test_kill() -> None:
     with tempfile.TemporaryDirectory(prefix="sandql-killed-", dir="/var/tmp") as folder:
         state_dir = Path(folder)
         acknowledged: set[str] = set()
         servers: list[int] = []
-        family: set[tuple[int, str]] = set()
         for number in range(_TIMES):
             process = _start(state_dir, f"round{number}")
             servers.append(process.pid)
             acknowledged |= set(_take_acks(process, 3))
             members = {_identity(pid) for pid in descendants(process.pid)}
-            family |= members
             victims = [process.pid]
             if number % 2:  # nobody is left to clean up
                 victims.append(supervisor_of(process.pid))
             for pid in victims:
                 os.kill(pid, signal.SIGKILL)
             acknowledged |= set(_take_acks(process, 1_000_000))
-            process.wait()
-            alive = lambda members=members: {member for member in members if _identity(member[0]) == member and status_of(member[0])["State"][0] != "Z"}
-            assert await until(lambda alive=alive: not alive()), f"processes are left: {alive()}"
+            process.communicate()
+            assert await until(lambda members=members: not _alive(members)), f"processes are left: {_alive(members)}"
         async with open_provider(state_dir=state_dir, pool_size=1, node_pool_size=0) as provider:
             assert (await run(provider, "print(1)")).stdout == b"1\n"
             left = {path for pid in servers for path in cgroup_folders(pid)}
             assert not left, f"control groups are left: {left}"
-            assert len(list((state_dir / "run").iterdir())) == 1, "run folders are left"
+            assert len(_names(state_dir / "run")) == 1, "run folders are left"
             async with provider.home("writer") as sandbox:
                 for name in acknowledged:
                     assert await sandbox.read_file(name, max_bytes=MiB) == content_of(name)
@@ -86,8 +99,4 @@ async def test_kill() -> None:
             assert {entry.type for entry in entries} == {FileType.FILE}
             for entry in entries:
                 assert entry.size == len(content_of(entry.name)), f"{entry.name} is half written"
-        assert str(state_dir) not in Path("/proc/self/mountinfo").read_text()
-        assert {path.name for path in state_dir.iterdir()} == {"homes", "run"}
-        assert not list((state_dir / "run").iterdir())
-        sockets = [path for path in state_dir.rglob("*") if path.is_socket()]
-        assert not sockets
+        _assert_nothing_left(state_dir)

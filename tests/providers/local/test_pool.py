@@ -7,6 +7,7 @@ import os
 import time
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.support.engine import HANG_S, SLEEPER, descendants, open_provider, ru
 
 pytestmark = pytest.mark.unprivileged
 
-_SMALL = {"pool_size": 1, "node_pool_size": 0}
+_SMALL: dict[str, Any] = {"pool_size": 1, "node_pool_size": 0}
 _PARKED_MIB = 4
 
 

@@ -55,7 +55,12 @@ def _ask(*around: str, doctor: bool = False) -> dict[str, Any]:
     """Start a provider inside of what the command `around` makes, and try to run a program."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [*around, sys.executable, "-c", _ASK, *(["doctor"] if doctor else [])], capture_output=True, text=True, timeout=60, env=environment, check=False
+        [*around, sys.executable, "-c", _ASK, *(["doctor"] if doctor else [])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,6 +1,6 @@
 # tries: overrun the C stack.
 # judged by: the outcome, and the house's health.
-# expect: outcome in KILLED,FAILED
+# expect: outcome in KILLED,FAILED,TIMED_OUT
 # limits: wall_ms=4000 memory_mib=256
 import sys
 

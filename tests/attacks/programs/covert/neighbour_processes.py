@@ -1,7 +1,7 @@
 # tries: take every process that the user may have, so that a run beside it cannot start one.
 # judged by: the run beside it cannot fork.
 # together: a b
-# limits: wall_ms=8000 processes=24
+# limits: wall_ms=8000 processes=24 memory_mib=512
 # expect: outcome in COMPLETED,FAILED
 import os
 import sys

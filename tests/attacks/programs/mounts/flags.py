@@ -12,7 +12,7 @@ for line in probe.read("/proc/self/mountinfo").decode().splitlines():
     below = path in WRITABLE or path.startswith(("/dev/", "/proc/"))
     if "rw" in options and not below:
         found.append(f"{path} is writable")
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK) or not os.path.isdir(path):
         continue
     if "nosuid" not in options:
         found.append(f"{path} takes setuid programs")

@@ -36,7 +36,7 @@ else:
         for what, bad in {
             "builtin": hasattr(builtins, "poison"), "module": "poisoned" in sys.modules, "path": "/tmp/evil" in sys.path, "environment": "POISON" in os.environ,
             "os": os.getpid() == 666, "json": json.dumps(1) != "1", "recursion": sys.getrecursionlimit() != 1000, "umask": os.umask(0o22) == 0,
-            "excepthook": sys.excepthook is not sys.__excepthook__, "gc": not gc.isenabled(), "meta path": len(sys.meta_path) > 3, "warnings": warnings is None,
+            "excepthook": sys.excepthook is not sys.__excepthook__, "gc": not gc.isenabled(), "meta path": any(type(finder) is object for finder in sys.meta_path), "warnings": warnings is None,
         }.items()
         if bad
     ]  # fmt: skip

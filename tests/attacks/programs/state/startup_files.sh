@@ -1,6 +1,7 @@
 # tries: plant files that interpreters read when they start.
 # judged by: the next run reads one.
 # phases: plant look
+set -C # overwrites nothing that is there
 if [ "$1" = plant ]; then
   for folder in /workspace /tmp "$HOME" / /etc /usr/lib/python3 /dev/shm; do
     for name in sitecustomize.py usercustomize.py evil.pth .bashrc .bash_profile .profile .bash_env .pythonrc .npmrc .node_repl_history bash.bashrc ld.so.preload random.py; do

@@ -1,5 +1,6 @@
 # tries: bring back far too many files, and far too many bytes.
 # judged by: the answer is bounded, and comes.
+# expect: outcome in COMPLETED,KILLED,OUT_OF_MEMORY
 # artifacts: **/*
 # may-refuse: yes
 # brings: *
