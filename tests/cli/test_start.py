@@ -65,14 +65,16 @@ def test_the_door_to_other_machines_opens_when_told_so_by_name() -> None:
 
 
 def test_the_server_is_serving_within_two_seconds() -> None:
+    waits: list[float] = []
     for _ in range(3):  # a busy machine may be late once
         began = time.monotonic()
         with running_server():
             start_s = time.monotonic() - began
-        crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # how many wait for each processor: with others at work it is slower
-        if start_s < 2 * crowd:
+        crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # how many want each processor: what is shared takes longer
+        waits.append(start_s / crowd)
+        if waits[-1] < 2:
             return
-    raise AssertionError(f"the last of three starts took {start_s:.1f} s")
+    raise AssertionError(f"three starts took {waits} s")
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -14,7 +14,7 @@ import pytest
 from sandql.core.values import Outcome
 from sandql.providers.base import Provider
 from tests.faults.load import under_load
-from tests.support.engine import cgroup_folders, descendants, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import alive, cgroup_folders, descendants, family, identity, open_provider, run, status_of, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -53,7 +53,8 @@ async def _back(provider: Provider) -> float:
     ids=["supervisor", "zygote", "init of a cell", "program of a cell"],
 )
 async def test_kill(choose: Callable[[], int]) -> None:
-    before = set(descendants(zombies=True))
+    groups = cgroup_folders(os.getpid())
+    seen: set[tuple[int, str]] = set()
     took: list[float] = []
     async with open_provider(pool_size=4, node_pool_size=0) as provider:
         isolation = provider.isolation()
@@ -63,6 +64,7 @@ async def test_kill(choose: Callable[[], int]) -> None:
                 os.kill(victim, signal.SIGKILL)
                 assert await until(lambda victim=victim: status_of(victim).get("State", "Z")[0] in "ZX")
                 took.append(await _back(provider))
+                seen |= {identity(pid) for pid in family()}
                 done = load.answers[Outcome.COMPLETED]
                 assert await until(lambda done=done: load.answers[Outcome.COMPLETED] > done + 8, 10), f"callers get no answers: {load.answers}"
         assert provider.health().available
@@ -70,8 +72,8 @@ async def test_kill(choose: Callable[[], int]) -> None:
         assert (await run(provider, "print(1)")).isolation == isolation
     assert statistics.median(took) < _BACK_S, took
     assert max(took) < _BACK_AT_MOST_S, took
-    assert await until(lambda: not set(descendants(zombies=True)) - before)
-    assert not cgroup_folders(os.getpid())
+    assert await until(lambda: not alive(seen)), f"processes are left: {alive(seen)}"
+    assert cgroup_folders(os.getpid()) == groups
 
 
 def _still_there(choose: Callable[[], int]) -> int:

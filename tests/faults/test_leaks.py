@@ -13,7 +13,7 @@ import pytest
 from sandql.core.errors import NotFound
 from sandql.core.values import Limits, MiB, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import SLEEPER, cgroup_folders, descendants, open_descriptors, open_provider, run, supervisor_of, until, zygotes_of
+from tests.support.engine import SLEEPER, cgroup_folders, family, open_descriptors, open_provider, run, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -89,13 +89,13 @@ async def test_nothing_leaks() -> None:
         supervisor = supervisor_of()
         helpers = [supervisor, *zygotes_of(supervisor)]
         processes = len(helpers) + 2 * _POOL
-        assert await until(lambda: len(descendants()) == processes), descendants()
+        assert await until(lambda: len(family()) == processes), family()
         before, mounts, groups = len(open_descriptors()), _mounts(), len(cgroup_folders(os.getpid()))
         of_helpers = _descriptors_of(helpers)
 
         await _run_all(provider, _RUNS)
 
-        assert await until(lambda: len(descendants()) == processes), descendants()
+        assert await until(lambda: len(family()) == processes), family()
         assert [supervisor, *zygotes_of(supervisor)] == helpers, "a helper was started anew"
         assert await until(lambda: len(open_descriptors()) == before), (before, open_descriptors())
         assert _mounts() == mounts
@@ -103,7 +103,7 @@ async def test_nothing_leaks() -> None:
         assert len(cgroup_folders(os.getpid())) <= groups + 2 * _AT_ONCE
         for pid, most in of_helpers.items():
             assert len(open_descriptors(pid)) <= most + 14 * _AT_ONCE, open_descriptors(pid)
-        assert len(descendants(zombies=True)) <= processes + 2 * _AT_ONCE, "zombies are not reaped"
+        assert len(family(zombies=True)) <= processes + 2 * _AT_ONCE, "zombies are not reaped"
 
 
 def _descriptors_of(pids: list[int]) -> dict[int, int]:

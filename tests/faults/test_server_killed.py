@@ -13,7 +13,7 @@ import pytest
 
 from sandql.core.values import FileType, MiB
 from tests.faults.server import content_of
-from tests.support.engine import cgroup_folders, descendants, open_provider, run, status_of, supervisor_of, until
+from tests.support.engine import alive, cgroup_folders, descendants, identity, open_provider, run, supervisor_of, until
 
 pytestmark = pytest.mark.unprivileged
 
@@ -45,18 +45,6 @@ def _take_acks(process: subprocess.Popen[str], most: int) -> list[str]:
     return names
 
 
-def _identity(pid: int) -> tuple[int, str]:
-    """A process as none after it will be: its pid and when it was started."""
-    try:
-        return pid, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return pid, ""
-
-
-def _alive(members: set[tuple[int, str]]) -> set[int]:
-    return {pid for pid, begun in members if _identity(pid) == (pid, begun) and status_of(pid).get("State", "Z")[0] != "Z"}
-
-
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -78,7 +66,7 @@ async def test_kill() -> None:
             process = _start(state_dir, f"round{number}")
             servers.append(process.pid)
             acknowledged |= set(_take_acks(process, 3))
-            members = {_identity(pid) for pid in descendants(process.pid)}
+            members = {identity(pid) for pid in descendants(process.pid)}
             victims = [process.pid]
             if number % 2:  # nobody is left to clean up
                 victims.append(supervisor_of(process.pid))
@@ -86,7 +74,7 @@ async def test_kill() -> None:
                 os.kill(pid, signal.SIGKILL)
             acknowledged |= set(_take_acks(process, 1_000_000))
             process.communicate()
-            assert await until(lambda members=members: not _alive(members)), f"processes are left: {_alive(members)}"
+            assert await until(lambda members=members: not alive(members)), f"processes are left: {alive(members)}"
         async with open_provider(state_dir=state_dir, pool_size=1, node_pool_size=0) as provider:
             assert (await run(provider, "print(1)")).stdout == b"1\n"
             left = {path for pid in servers for path in cgroup_folders(pid)}

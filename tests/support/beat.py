@@ -15,11 +15,14 @@ _WAIT_S = 20
 _SILENCE_S = 0.15
 
 BEAT = """import os, time
-print("alive", flush=True)
+said = False
 while True:
     with open("beat.new", "w") as file:
         file.write(str(time.time_ns()))
     os.replace("beat.new", "beat")
+    if not said:
+        print("alive", flush=True)
+        said = True
     time.sleep(0.005)
 """
 

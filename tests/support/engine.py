@@ -22,10 +22,14 @@ HANG_S = 20.0  # after this a run that should have ended is taken for one that n
 SLEEPER = b"print('up', flush=True)\nimport time\ntime.sleep(1000)"
 
 
+_others: set[int] = set()  # supervisors of this process that are not of the provider that was opened last
+
+
 @asynccontextmanager
 async def open_provider(name: str = "local", **settings: object) -> AsyncGenerator[Provider]:
     """A started provider with these settings, in a new state folder unless one is given; closed on every way out."""
-    # Beside pytest's own folders, which an ordinary user's zygote could not enter.
+    global _others
+    before, _others = _others, set(_supervisors(os.getpid()))
     with tempfile.TemporaryDirectory(prefix="sandql-engine-", dir="/var/tmp") as folder:
         chosen: Settings = load_settings(**{"state_dir": Path(folder), **settings})
         provider = make_provider(name, chosen)
@@ -34,6 +38,7 @@ async def open_provider(name: str = "local", **settings: object) -> AsyncGenerat
             yield provider
         finally:
             await provider.aclose()
+            _others = before
 
 
 async def run(provider: Provider, code: str | bytes, language: str = "python", *, home: str | None = None, **request: Any) -> Execution:
@@ -53,11 +58,16 @@ async def until(holds: Callable[[], object], within_s: float = 5.0) -> bool:
     return True
 
 
-def descendants(top: int | None = None, *, zombies: bool = False) -> dict[int, str]:
-    """Every process below `top` (this one when left out): its pid and its command.
+def family(*, zombies: bool = False) -> dict[int, str]:
+    """Every process of the provider that was opened last: its pid and its command.
 
     A zygote takes its time with the zombies of cells, so they count only where they are asked for.
     """
+    return {pid: name for top in _own() for pid, name in {top: "supervisor", **descendants(top, zombies=zombies)}.items()}
+
+
+def descendants(top: int, *, zombies: bool = False) -> dict[int, str]:
+    """Every process below another: its pid and its command."""
     parents: dict[int, int] = {}
     names: dict[int, str] = {}
     dead: set[int] = set()
@@ -74,7 +84,7 @@ def descendants(top: int | None = None, *, zombies: bool = False) -> dict[int, s
                 dead.add(int(entry))
             names[int(entry)] = name.partition(b"(")[2].decode(errors="replace")
     found: dict[int, str] = {}
-    level = {top or os.getpid()}
+    level = {top}
     while level:
         level = {pid for pid, parent in parents.items() if parent in level}
         found |= {pid: names[pid] for pid in level if zombies or pid not in dead}
@@ -101,6 +111,19 @@ def status_of(pid: int | str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
+def identity(pid: int) -> tuple[int, str]:
+    """A process as none after it will be: its pid and when it was started."""
+    try:
+        return pid, Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return pid, ""
+
+
+def alive(members: set[tuple[int, str]]) -> set[int]:
+    """Those of some processes, by their identities, that have not ended."""
+    return {pid for pid, begun in members if identity(pid) == (pid, begun) and status_of(pid).get("State", "Z")[0] != "Z"}
+
+
 def cgroup_folders(server_pid: int | None = None) -> set[str]:
     """The control groups that an engine of this server made, empty ones too; of all servers when left out."""
     mark = "/sandql-" if server_pid is None else f"/sandql-{server_pid}-"
@@ -108,8 +131,8 @@ def cgroup_folders(server_pid: int | None = None) -> set[str]:
 
 
 def supervisor_of(server_pid: int | None = None) -> int:
-    """The pid of the supervisor below a server (this process when left out). Fails when there is not exactly one."""
-    found = [pid for pid in descendants(server_pid) if b"sandql.providers.local.supervisor" in _command(pid)]
+    """The pid of the supervisor below a server, or of that of the provider that was opened last. Fails when there is not exactly one."""
+    found = _own() if server_pid is None else _supervisors(server_pid)
     assert len(found) == 1, f"{len(found)} supervisors"
     return found[0]
 
@@ -117,6 +140,14 @@ def supervisor_of(server_pid: int | None = None) -> int:
 def zygotes_of(supervisor: int) -> list[int]:
     """The pids of a supervisor's zygotes."""
     return [pid for pid in descendants(supervisor) if status_of(pid).get("PPid") == str(supervisor)]
+
+
+def _own() -> list[int]:
+    return [pid for pid in _supervisors(os.getpid()) if pid not in _others]
+
+
+def _supervisors(server_pid: int) -> list[int]:
+    return [pid for pid in descendants(server_pid) if b"sandql.providers.local.supervisor" in _command(pid)]
 
 
 def _command(pid: int) -> bytes:

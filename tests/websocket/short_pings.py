@@ -13,7 +13,7 @@ def main() -> None:
     with listen(settings) as listening:
         server = make_server(create_app(settings), settings)
         server.config.ws_ping_interval = 0.1
-        server.config.ws_ping_timeout = 0.5
+        server.config.ws_ping_timeout = 1.0
         server.run(sockets=[listening])
 
 

@@ -13,7 +13,7 @@ import pytest
 from sandql.core.values import Output, RunRequest
 from sandql.providers.base import Provider
 from sandql.providers.local.supervisor import HOST_UID_BASE, UIDS
-from tests.support.engine import SLEEPER, descendants, open_descriptors, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import SLEEPER, descendants, family, open_descriptors, open_provider, run, status_of, supervisor_of, until, zygotes_of
 
 _FAMILY = b"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(100)\nprint('up', flush=True)\ntime.sleep(100)"
 _as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has uids to give and may look at what is not its own")
@@ -117,26 +117,26 @@ async def test_parked_cells_hold_their_pipes_only() -> None:
 @pytest.mark.unprivileged
 async def test_a_run_that_is_given_up_leaves_no_process() -> None:
     async with open_provider(pool_size=1, node_pool_size=0) as provider:
-        assert await until(lambda: len(descendants()) == 4, 3)
-        quiet = set(descendants())
+        assert await until(lambda: len(family()) == 4, 3)
+        quiet = set(family())
         for _ in range(3):
             async with _at_work(provider, fresh=3, homes=()):
-                assert len(set(descendants()) - quiet) >= 7  # one of the three was parked before
+                assert len(set(family()) - quiet) >= 7  # one of the three was parked before
             # A parked cell was used, and another stands in its place.
-            assert await until(lambda: len(descendants()) == len(quiet)), descendants()
+            assert await until(lambda: len(family()) == len(quiet)), family()
 
 
 @pytest.mark.unprivileged
 async def test_cancelling_leaves_no_process() -> None:
     async with open_provider(pool_size=1, node_pool_size=0) as provider:
-        assert await until(lambda: len(descendants()) == 4, 3)
+        assert await until(lambda: len(family()) == 4, 3)
         running = [asyncio.ensure_future(run(provider, SLEEPER)) for _ in range(4)]
-        assert await until(lambda: len(descendants()) >= 10)
+        assert await until(lambda: len(family()) >= 10)
         for task in running:
             task.cancel()
         await asyncio.wait(running, timeout=5)
         assert all(task.cancelled() for task in running)
-        assert await until(lambda: len(descendants()) == 4), descendants()
+        assert await until(lambda: len(family()) == 4), family()
 
 
 def _environment(pid: int) -> set[bytes]:

@@ -14,7 +14,7 @@ import pytest
 from sandql.core.errors import ResourceError
 from sandql.core.values import Completed, Limits, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import HANG_S, SLEEPER, descendants, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import HANG_S, SLEEPER, descendants, family, open_provider, run, status_of, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -82,15 +82,16 @@ async def test_the_queue_is_first_come_first_served() -> None:
 
 
 async def test_nothing_is_left_when_it_is_closed() -> None:
-    before = set(descendants())
     async with open_provider(pool_size=3) as provider, provider.fresh() as sandbox:
         events = sandbox.stream(RunRequest("python", SLEEPER))
         assert [(await anext(events)).seq, (await anext(events)).seq] == [1, 2]
+        processes = family(zombies=True)
+        assert len(processes) >= 2 + 2 * 3
         await provider.aclose()
         last = [event async for event in events][-1]
     assert isinstance(last, Completed)
     assert last.execution.outcome is Outcome.SANDBOX_LOST
-    assert not set(descendants(zombies=True)) - before
+    assert await until(lambda: not any(status_of(pid) for pid in processes)), "processes are left"
 
 
 async def test_a_parked_cell_is_small() -> None:
