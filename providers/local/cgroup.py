@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandql.providers.local.cputime import cpu_ms
+
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "sandql-"
+_BUSY_S = 0.5
 _SPARE = 128  # groups of ended cells that are kept for others
 
 
@@ -83,6 +87,11 @@ class Cgroups:
             group.usual = False
             self._limit(group.folder, memory_bytes, processes)
 
+    def cpu_ms(self, cell: int) -> int:
+        """Processor time of the cell's processes, in milliseconds."""
+        group = self._used.get(cell)
+        return 0 if group is None else cpu_ms(int(pid) for pid in (group.folder / "cgroup.procs").read_text().split())
+
     def give_back(self, cell: int) -> None:
         """A cell has ended; its group is free when its last process has gone."""
         group = self._used.pop(cell, None)
@@ -93,7 +102,7 @@ class Cgroups:
         """Remove all groups; their processes have ended."""
         for group in [*self._used.values(), *self._spare, *self._leaving]:
             group.close()
-            _rmdir(group.folder)
+            _rmdir_soon(group.folder)
         if self.folder is not None:
             _rmdir(self.folder)
         self._remove_dead()
@@ -202,6 +211,20 @@ def _remove_unlocked(folder: Path) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def _rmdir_soon(folder: Path) -> None:
+    """Remove a group whose last process has been reaped: the kernel may hold it busy for a moment longer."""
+    deadline = time.monotonic() + _BUSY_S
+    while time.monotonic() < deadline:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.001)
+        else:
+            return
 
 
 def _rmdir(folder: Path) -> None:

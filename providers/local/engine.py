@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import structlog
 
 from sandql.core.errors import ProviderUnavailable, ResourceError
+from sandql.core.values import Limits
 from sandql.providers.local.cell.wire import MAX_PACKET, pack, unpack
 from sandql.providers.local.cells import Cell, Pool, receive_cell
 from sandql.providers.local.process import start_supervisor
@@ -152,9 +153,9 @@ class Engine:
             pool.parking += 1
             self._ask(kind, None, None)
 
-    def running(self, cell: Cell, wall_ms: int, memory_bytes: int, processes: int) -> None:
+    def running(self, cell: Cell, limits: Limits) -> None:
         """Start the cell's clock, and lower its limits where they are not the default ones."""
-        self._send(("run", cell.id, wall_ms, memory_bytes, processes))
+        self._send(("run", cell.id, limits.wall_ms, limits.memory_bytes, limits.processes, limits.cpu_ms))
 
     def kill(self, cell: Cell, cause: str) -> None:
         """End a cell's run; `cause` becomes part of how it ended."""

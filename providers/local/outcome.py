@@ -66,6 +66,8 @@ def _signal_and_code(status: int) -> tuple[str | None, int | None]:
 
 
 def _outcome_of(cause: str) -> str:
+    if cause == "CPU":
+        return "TIMED_OUT"
     return "KILLED" if cause in ("WORKSPACE_BYTES", "WORKSPACE_INODES") else cause
 
 

@@ -20,6 +20,7 @@ from sandql.core.values import (
     FileContent,
     FileEntry,
     Isolation,
+    Limits,
     Outcome,
     Output,
     Problem,
@@ -201,8 +202,7 @@ class LocalSandbox:
                 os.close(fd)
 
     def _begin(self, cell: Cell, run: CellRun, request: RunRequest, *, patient: bool) -> None:
-        limits = request.limits
-        self._engine.running(cell, limits.wall_ms, limits.memory_bytes, limits.processes)
+        self._engine.running(cell, request.limits)
         run.start(patient=patient)
 
     async def _until_end(self, cell: Cell, run: CellRun, request: RunRequest) -> End | None:
@@ -214,7 +214,7 @@ class LocalSandbox:
         while True:
             done, _ = await asyncio.wait((run.ended,), timeout=pause_s)
             if done:
-                return run.ended.result()
+                return await self._end_within(cell, run.ended.result(), limits)
             began = perf_counter()
             try:
                 used_bytes, used_inodes = await self._usage(cell)
@@ -226,6 +226,15 @@ class LocalSandbox:
                 self._engine.kill(cell, "WORKSPACE_BYTES")
             elif used_inodes > request.limits.workspace_inodes:
                 self._engine.kill(cell, "WORKSPACE_INODES")
+
+    async def _end_within(self, cell: Cell, end: End | None, limits: Limits) -> End | None:
+        """How a run ended that may have outgrown its workspace since it was last looked at."""
+        if end is None or end.cause is not None or self._home is not None:
+            return end
+        used_bytes, used_inodes = await self._usage(cell)
+        if used_bytes > limits.workspace_bytes:
+            return replace(end, cause="WORKSPACE_BYTES")
+        return replace(end, cause="WORKSPACE_INODES") if used_inodes > limits.workspace_inodes else end
 
     async def _usage(self, cell: Cell) -> tuple[int, int]:
         """Bytes and inodes in the cell's workspace."""

@@ -2,7 +2,7 @@
 
     server ⇄ supervisor ⇄ zygotes       (packets on unix sockets; each side notices the other's end)
 
-Messages from the server:   ("park", cell, kind, home)   ("run", cell, wall_ms, memory, processes)   ("kill", cell, cause)
+Messages from the server:   ("park", cell, kind, home)   ("run", cell, wall_ms, memory, processes, cpu_ms)   ("kill", cell, cause)
 Messages to the server:     ("up", zygote, landlock, cgroup)   ("down", zygote, was ready)   ("lost", cell)
 """
 
@@ -22,6 +22,7 @@ from typing import Any, Final, cast
 
 from sandql.providers.local.cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, pack, unpack
 from sandql.providers.local.cgroup import Cgroups
+from sandql.providers.local.cputime import PROCESSORS
 from sandql.providers.local.watchdog import Watchdog
 
 HOST_UID_BASE: Final = 1_900_000_000  # above every range that distributions and systemd hand out
@@ -59,6 +60,7 @@ class Supervisor:
         self.cells: dict[int, str] = {}  # cell → its zygote
         self.started: set[int] = set()  # cells that have a job
         self.deadlines: list[tuple[float, int]] = []
+        self.cpu_checks: list[tuple[float, int, int]] = []  # when to look, the cell, and its CPU milliseconds
         self.respawns: list[tuple[float, str]] = []
         self.failures: dict[str, int] = {}  # how often a zygote has ended before it was ready, since it last was
         self.next_owner = 0
@@ -97,6 +99,7 @@ class Supervisor:
     def _timeout_ms(self) -> float | None:
         moments = [self.deadlines[0][0]] if self.deadlines else []
         moments += [when for when, _ in self.respawns]
+        moments += [when for when, _, _ in self.cpu_checks[:1]]
         if self.watchdog is not None and self.watchdog.busy:
             moments.append(self.next_watch)
         return max(0.0, (min(moments) - time.monotonic()) * 1000) + 0.1 if moments else None
@@ -105,6 +108,8 @@ class Supervisor:
         now = time.monotonic()
         while self.deadlines and self.deadlines[0][0] <= now:
             self._kill_cell(heapq.heappop(self.deadlines)[1], "TIMED_OUT")
+        while self.cpu_checks and self.cpu_checks[0][0] <= now:
+            self._check_cpu(*heapq.heappop(self.cpu_checks)[1:])
         for entry in [entry for entry in self.respawns if entry[0] <= now]:
             self.respawns.remove(entry)
             self._start_zygote(entry[1])
@@ -112,6 +117,17 @@ class Supervisor:
             for cell in self.watchdog.over([zygote.pid for zygote in self.zygotes.values()]):
                 self._kill_cell(cell, "OUT_OF_MEMORY")
             self.next_watch = now + max(_WATCH_S, 10 * (time.monotonic() - now))
+
+    def _check_cpu(self, cell: int, allowed_ms: int) -> None:
+        """End a cell that has used its processor time; else look again when it could have."""
+        if cell not in self.started:
+            return
+        used_ms = self.cgroups.cpu_ms(cell) if self.watchdog is None else self.watchdog.cpu_ms(cell)
+        if used_ms >= allowed_ms:
+            self._kill_cell(cell, "CPU")
+        else:
+            again_s = max(_WATCH_S, (allowed_ms - used_ms) / 1000 / PROCESSORS)
+            heapq.heappush(self.cpu_checks, (time.monotonic() + again_s, cell, allowed_ms))
 
     def _from_server(self) -> bool:
         try:
@@ -126,13 +142,17 @@ class Supervisor:
             self._park(cell, message[2], message[3], message[4])
         elif verb == "run" and cell in self.cells:
             self.started.add(cell)
-            _, _, wall_ms, memory_bytes, processes = message
+            _, _, wall_ms, memory_bytes, processes, cpu_ms_allowed = message
             if memory_bytes != self.config["memory_bytes"] or processes != self.config["processes"]:
                 with contextlib.suppress(OSError):
                     self.cgroups.limit(cell, memory_bytes, processes)
             if self.watchdog is not None:
                 self.watchdog.add(cell, memory_bytes)
-            heapq.heappush(self.deadlines, (time.monotonic() + wall_ms / 1000, cell))
+            now = time.monotonic()
+            heapq.heappush(self.deadlines, (now + wall_ms / 1000, cell))
+            soonest = cpu_ms_allowed / 1000 / PROCESSORS  # with fewer seconds behind it, it cannot have used that much
+            if soonest < wall_ms / 1000:
+                heapq.heappush(self.cpu_checks, (now + soonest, cell, cpu_ms_allowed))
         elif verb == "kill":
             self._kill_cell(cell, message[2])
         return True
@@ -209,6 +229,8 @@ class Supervisor:
         if len(self.deadlines) > 2 * len(self.cells) + 64:
             self.deadlines = [entry for entry in self.deadlines if entry[1] in self.cells]
             heapq.heapify(self.deadlines)
+            self.cpu_checks = [entry for entry in self.cpu_checks if entry[1] in self.cells]
+            heapq.heapify(self.cpu_checks)
 
     def _zygote_ended(self, zygote: _Zygote) -> None:
         self.poll.unregister(zygote.control)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+from sandql.core.values import KiB
+from sandql.providers.local.cputime import cpu_ticks, ticks_to_ms
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Watchdog:
     def __init__(self, memory_bytes: int) -> None:
         self.memory_bytes = memory_bytes
         self._watched: dict[int, _Watched] = {}
+        self._cpu_ms: dict[int, int] = {}
         self._inner: dict[int, tuple[int, ...]] = {}  # cell → pids in its zygote's namespace
 
     @property
@@ -46,22 +48,27 @@ class Watchdog:
     def over(self, zygotes: list[int]) -> list[int]:
         """The watched cells that use more than they may. `zygotes` are host pids."""
         parents: dict[int, int] = {}
-        resident: dict[int, int] = {}
+        ticks: dict[int, int] = {}
         for name in os.listdir("/proc"):
             if name.isdigit():
                 read = _stat(name)
                 if read is not None:
-                    parents[int(name)], resident[int(name)] = read
+                    parents[int(name)], ticks[int(name)] = read
         self._find_roots({pid for pid, parent in parents.items() if parent in zygotes})
         owner = {root: cell for cell, watched in self._watched.items() for root in watched.roots}
-        used: dict[int, int] = {}
-        for pid, size in resident.items():
+        members: dict[int, list[int]] = {}
+        for pid in parents:
             at: int = pid
             while at in parents and at not in owner:
                 at = parents[at]
             if at in owner:
-                used[owner[at]] = used.get(owner[at], 0) + size
-        return [cell for cell, size in used.items() if size > self._watched[cell].memory_bytes]
+                members.setdefault(owner[at], []).append(pid)
+        self._cpu_ms = {cell: ticks_to_ms(sum(ticks[pid] for pid in pids)) for cell, pids in members.items()}
+        return [cell for cell, pids in members.items() if _memory_of(pids) > self._watched[cell].memory_bytes]
+
+    def cpu_ms(self, cell: int) -> int:
+        """Processor time of a watched cell when `over` last looked, in milliseconds."""
+        return self._cpu_ms.get(cell, 0)
 
     def _find_roots(self, children: set[int]) -> None:
         wanted = {pid: cell for cell, pids in self._inner.items() if cell in self._watched and not self._watched[cell].roots for pid in pids}
@@ -79,10 +86,24 @@ class Watchdog:
 def _stat(pid: str) -> tuple[int, int] | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rsplit(b")", 1)[1].split()
+            line = file.read()
+            return int(line.rsplit(b")", 1)[1].split()[1]), cpu_ticks(line)
     except (OSError, IndexError):
         return None
-    return int(fields[1]), int(fields[21]) * _PAGE
+
+
+def _memory_of(pids: list[int]) -> int:
+    """Bytes of their own memory, and the largest of what each has of shared memory, which is mostly the same."""
+    own = shared = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status", "rb") as file:
+                sizes = {line.split(b":")[0]: line.split() for line in file if line.startswith((b"RssAnon", b"RssShmem"))}
+        except OSError:
+            continue
+        own += int(sizes[b"RssAnon"][1]) * KiB if b"RssAnon" in sizes else 0
+        shared = max(shared, int(sizes[b"RssShmem"][1]) * KiB if b"RssShmem" in sizes else 0)
+    return own + shared
 
 
 def _pid_in_zygote(pid: int) -> int | None:

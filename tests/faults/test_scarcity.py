@@ -140,7 +140,7 @@ async def test_without_descriptors_there_is_a_coded_error_and_then_all_is_well()
                 assert isinstance(task.exception(), ResourceError) or task.result().outcome is Outcome.COMPLETED
         again = await asyncio.gather(*(run(provider, "print(1)") for _ in range(8)))
         assert [one.stdout for one in again] == [b"1\n"] * 8
-        assert await _settled_descriptors() == before - 1, open_descriptors()  # without the home
+        assert await _settled_descriptors() == before, open_descriptors()
 
 
 async def test_cells_that_come_while_there_is_no_descriptor_are_not_lost_for_the_pool() -> None:

@@ -74,6 +74,9 @@ class Confinement:
         for kind, value in zip(_LIMITED, limits, strict=True):
             if value >= 0:
                 script.add("prlimit64", 0, kind, _limit(kind, value), None)
+        script.add_write(b"/proc/sys/user/max_inotify_instances", b"8")  # its zygote has 128 for all cells
+        for capability in range(_capabilities()):
+            script.add("prctl", linux.PR_CAPBSET_DROP, capability, 0, 0, 0)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
         if ruleset >= 0:
@@ -96,6 +99,12 @@ class Confinement:
     def enter(self):
         """Become a cell, in the child. Raises OSError with the name of the step that failed: then the process must end."""
         self._script.run()
+
+
+def _capabilities():
+    """How many capabilities the kernel knows."""
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
+        return int(file.read()) + 1
 
 
 def set_zygote_limits():

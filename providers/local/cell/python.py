@@ -4,7 +4,9 @@ CPython frees every object at its end, which after a fork copies every page of t
 does only what it can notice: threads are joined, atexit functions called, its own modules dropped, streams flushed.
 """
 
+import _weakref
 import atexit
+import builtins
 import ctypes
 import gc
 import os
@@ -15,17 +17,21 @@ from importlib.machinery import SourceFileLoader
 ENTRY_NAME = "<sandql>"  # what the code of this interpreter's main file is called
 _SIGINT = 2
 _modules_before = 0
+_builtins_before = {}
 
 
 def remember_modules():
     """Note, in a zygote, which modules every program finds imported: those that come later are the program's own."""
     global _modules_before
     _modules_before = len(sys.modules) - 1  # without __main__, which each program has of its own
+    _builtins_before.update(builtins.__dict__)
 
 
 def compile_main(job):
     """Compile the program; when that fails, become an ordinary interpreter, whose messages are the real ones."""
     try:
+        if not job.code.isascii() and b"coding" not in b"".join(job.code.split(b"\n", 2)[:2]):
+            job.code.decode()  # CPython refuses a file that is not UTF-8 even in a comment; compile() does not look there
         return compile(job.code, "/workspace/" + job.file_name, "exec", dont_inherit=True)
     except BaseException:  # SyntaxError, ValueError, RecursionError, MemoryError: whatever it is
         os.execv(sys.executable, job.argv)
@@ -63,8 +69,9 @@ def report(error):
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
     if sys.version_info >= (3, 12):
         sys.last_exc = error
-    hook = getattr(sys, "excepthook", None)
-    if hook is None:
+    if hasattr(sys, "excepthook"):
+        hook = sys.excepthook
+    else:
         sys.stderr.write("sys.excepthook is missing\n")
         hook = sys.__excepthook__
     try:
@@ -89,7 +96,7 @@ def leave(status):
         try:
             threading._shutdown()
         except BaseException as error:
-            _unraisable(error, error.__traceback__, "Exception ignored on threading shutdown", threading)
+            _unraisable(error, threading)
     atexit._run_exitfuncs()
     if not _flush():
         os._exit(120)
@@ -110,9 +117,21 @@ def _own_trace(error):
     return trace.tb_next if trace is not None and trace.tb_frame.f_code.co_filename == ENTRY_NAME else trace
 
 
-def _unraisable(error, trace, message, source):
-    args = types.SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=trace, err_msg=message, object=source)
-    sys.unraisablehook(args)  # pyright: ignore[reportArgumentType]  (the real type cannot be made from Python)
+def _unraisable(error, source):
+    """Say what could not be raised, as the interpreter does: by the program's hook, without this file's frame."""
+    hook, seen = getattr(sys, "unraisablehook", None), []
+    sys.unraisablehook = seen.append
+    _Unraisable()  # the hook's argument is of a type without a name: one that the interpreter makes is the only way to it
+    sys.unraisablehook = hook
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    error.__traceback__ = trace
+    if hook is not None:
+        hook(type(seen[0])((type(error), error, trace, None, source)))
+
+
+class _Unraisable:
+    def __del__(self):
+        raise ValueError
 
 
 def _exit_code(error):
@@ -130,38 +149,63 @@ def _exit_code(error):
 
 
 def _drop_modules():
-    """Let go of the modules that came with the program, as finalization does, so that `__del__` methods run and files are flushed."""
+    """Let go of the modules that came with the program, as finalization does, so that `__del__` methods run and files are flushed.
+
+    The order is the interpreter's: modules go in the order of their import, what only they held dies with them or in the
+    collection that follows, with its globals still there; only modules that something keeps alive are emptied, last first.
+    """
     if hasattr(sys, "last_type"):
         for name in ("last_exc", "last_type", "last_value", "last_traceback"):
             setattr(sys, name, None)
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
-    spaces = []
-    while len(sys.modules) > _modules_before:
-        _, module = sys.modules.popitem()
+    # A collection while all is alive puts what holds before what is held, and so a text file before its buffer, which the next one
+    # finalizes in that order: in the order of their making the buffer would be closed first and the text be lost.
+    young = sys.version_info < (3, 14) and not any(gc.get_count()[1:])
+    gc.collect(0 if young else 2)
+    modules = []  # taken from the end: to walk over all of them would copy every page that they lie on
+    while len(sys.modules) > _modules_before or "__main__" in sys.modules:
+        modules.append(sys.modules.popitem()[1])
+    kept = []
+    while modules:
+        module = modules.pop()
         if isinstance(module, types.ModuleType):  # a program may put anything there: typing puts classes
-            spaces.append(module.__dict__)
+            kept.append(_weakref.ref(module))
         del module
-    # What is new is still in the youngest generation unless there was a collection. A full one also empties free lists, for no use.
-    gc.collect(0 if sys.version_info < (3, 14) and not any(gc.get_count()[1:]) else 2)
-    # What is also known by an older name is not the program's. Looking at all modules touches their pages: not for `__main__` alone.
-    shared = {id(getattr(module, "__dict__", None)) for module in sys.modules.values()} if len(spaces) > 1 else ()
-    for space in [space for space in spaces if id(space) not in shared]:
-        names = [name for name in space if name != "__builtins__"]
-        for name in [name for name in names if name.startswith("_")] + names:
-            space[name] = None
+    generation = 1 if young else 2  # a full collection also empties free lists, for no use
+    gc.collect(generation)
+    if len(builtins.__dict__) != len(_builtins_before):
+        added = dict(builtins.__dict__)
+        builtins.__dict__.clear()
+        builtins.__dict__.update(_builtins_before)
+        added.clear()  # only now, when what dies of it finds all builtins again
+        gc.collect(generation)
+    left = [module for module in [reference() for reference in reversed(kept)] if module is not None]
+    if left:
+        shared = {id(module) for module in sys.modules.values()}  # known by a second name: not the program's
+        for module in left:
+            if id(module) not in shared:
+                _empty(module.__dict__)
+
+
+def _empty(space):
+    """Set a module's names to None: first those of one underscore, then the others."""
+    names = [name for name in space if name != "__builtins__"]
+    private = [name for name in names if name[:1] == "_" and name[1:2] != "_"]
+    for name in private + names:
+        space[name] = None
 
 
 def _flush():
     """Flush both streams; False when stdout could not be, which is said as CPython says it."""
     fine = True
-    out = sys.stdout
+    out = getattr(sys, "stdout", None)
     if out is not None and not getattr(out, "closed", False):
         try:
             out.flush()
         except BaseException as error:
             fine = False
-            _unraisable(error, None, None, out)
-    err = sys.stderr
+            _unraisable(error, out)
+    err = getattr(sys, "stderr", None)
     if err is not None and not getattr(err, "closed", False):
         try:
             err.flush()
@@ -171,8 +215,8 @@ def _flush():
 
 
 def _flush_quietly():
-    for stream in (sys.stderr, sys.stdout):
+    for name in ("stderr", "stdout"):
         try:
-            stream.flush()
+            getattr(sys, name).flush()
         except BaseException:
             continue

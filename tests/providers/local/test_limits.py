@@ -82,7 +82,7 @@ import mmap, time
 m = mmap.mmap(-1, 256 << 20)
 for at in range(0, 256 << 20, 4096):
     m[at] = 1
-time.sleep(5)
+time.sleep(2)
 """,
     "children": """
 import os, time
@@ -90,7 +90,7 @@ for _ in range(4):
     if os.fork() == 0:
         break
 x = [bytearray(b'x' * (1 << 20)) for _ in range(40)]
-time.sleep(5)
+time.sleep(2)
 """,
 }
 

@@ -1,4 +1,5 @@
 # tries: signal a run beside it by record locks and leases on a file that both may read.
+# not tried: the nodes of /dev, which are known to be shared: SECURITY.md.
 # judged by: one run feels the other's lock.
 # together: a b
 # limits: wall_ms=8000
@@ -11,7 +12,7 @@ import time
 import probe
 
 F_OFD_SETLK, F_OFD_GETLK = 37, 36
-FILES = [path for path in ("/usr/bin/env", "/etc/passwd", "/usr/lib/os-release", "/etc/ld.so.cache", "/dev/null", "/dev/zero") if os.path.exists(path)]
+FILES = [path for path in ("/usr/bin/env", "/etc/passwd", "/usr/lib/os-release", "/etc/ld.so.cache") if os.path.exists(path)]
 found = []
 if sys.argv[1] == "a":
     fds = [os.open(path, os.O_RDONLY) for path in FILES]
