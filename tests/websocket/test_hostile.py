@@ -191,6 +191,16 @@ def test_a_page_of_another_origin_is_refused(server: Server, origin: str) -> Non
     assert refused.value.response.status_code == 403
 
 
+def test_a_refused_page_writes_nothing_into_the_log() -> None:
+    with running_server() as server:
+        for _ in range(3):
+            with pytest.raises(InvalidStatus), socket(server.ws_url + "?secret=1", origin="https://evil.example"):
+                pass
+    said = "".join(server.log)  # all of it: the server has ended
+    assert "handshake" not in said
+    assert "secret" not in said
+
+
 def test_a_page_of_the_servers_own_origin_is_served(server: Server) -> None:
     with socket(server.ws_url, origin=server.url) as client:
         client.subscribe("q", "{ languages { name } }")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Final
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -12,12 +15,20 @@ _ABORT_S: Final = 5.0  # for what a peer has not read yet, once there is no more
 _GOING_AWAY: Final = 1001
 _TOO_BIG: Final = 1009
 
+_quiet = logging.getLogger("uvicorn.error.websocket")
+_quiet.setLevel(logging.WARNING)
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """What `uvicorn.Config(ws=…)` is given. It never keeps for a peer more than that peer is willing to read.
 
     The base class is pinned: it is looked at again with every new version of uvicorn.
     """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection. Its lines say the address with the caller's query string, so only warnings and worse are logged."""
+        self.logger = _quiet
+        super().connection_made(transport)
 
     def handle_ping(self) -> None:
         """Answer a ping, unless the peer leaves what it was sent unread: else its pings would fill the memory."""
@@ -40,6 +51,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
         self._abort_later()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send what the application says; a refusal with a body completes the handshake too, which the base class does not see."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         """Run the application, then close; a peer that does not read does not keep the socket."""
