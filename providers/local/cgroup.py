@@ -135,9 +135,10 @@ class Cgroups:
                 self._leaving.append(group)
             elif group.usual and len(self._spare) < _SPARE:
                 self._spare.append(group)
-            else:
+            elif _rmdir(group.folder):
                 group.close()
-                _rmdir(group.folder)
+            else:
+                self._leaving.append(group)  # the kernel holds it for a moment longer than its last process
 
     def _make(self) -> CellGroup:
         assert self.folder is not None
@@ -214,22 +215,21 @@ def _remove_unlocked(folder: Path) -> bool:
 
 
 def _rmdir_soon(folder: Path) -> None:
-    """Remove a group whose last process has been reaped: the kernel may hold it busy for a moment longer."""
+    """Remove a group whose last process has been reaped; the kernel may hold it for a moment longer."""
     deadline = time.monotonic() + _BUSY_S
-    while time.monotonic() < deadline:
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(0.001)
-        else:
-            return
+    while not _rmdir(folder) and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
-def _rmdir(folder: Path) -> None:
-    with contextlib.suppress(OSError):
+def _rmdir(folder: Path) -> bool:
+    """Remove a group; False where it is still held."""
+    try:
         folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _write(path: Path, text: str) -> None:

@@ -202,6 +202,7 @@ class LocalSandbox:
                 os.close(fd)
 
     def _begin(self, cell: Cell, run: CellRun, request: RunRequest, *, patient: bool) -> None:
+        run.start_clock()
         self._engine.running(cell, request.limits)
         run.start(patient=patient)
 

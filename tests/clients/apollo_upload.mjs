@@ -4,6 +4,9 @@ import UploadHttpLink from 'apollo-upload-client/UploadHttpLink.mjs';
 import { answer, READ } from './documents.mjs';
 
 const [, , httpUrl] = process.argv;
+// Node 18 makes a File of a Blob in a form, and warns that its File is experimental.
+process.removeAllListeners('warning');
+process.on('warning', (warning) => /buffer\.File/.test(warning.message) || console.error(warning));
 const UPLOAD = gql('mutation ($path: String!, $file: Upload!) { uploadFile(path: $path, file: $file) }');
 const requests = [];
 

@@ -71,10 +71,10 @@ class Confinement:
         script.add_write(b"/proc/self/setgroups", b"deny")
         script.add_write(b"/proc/self/gid_map", (self._ids, _IDS_SIZE))
         script.add_write(b"/proc/self/uid_map", (self._ids, _IDS_SIZE))
-        for kind, value in zip(_LIMITED, limits, strict=True):
+        script.add_write(b"/proc/sys/user/max_inotify_instances", b"8")  # its zygote has 128 for all cells
+        for kind, value in zip(_LIMITED, limits, strict=True):  # from here on it can open nothing: its zygote may have more open already
             if value >= 0:
                 script.add("prlimit64", 0, kind, _limit(kind, value), None)
-        script.add_write(b"/proc/sys/user/max_inotify_instances", b"8")  # its zygote has 128 for all cells
         for capability in range(_capabilities()):
             script.add("prctl", linux.PR_CAPBSET_DROP, capability, 0, 0, 0)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -27,7 +27,7 @@ _FOUND = {toolchain.name: toolchain for toolchain in find_languages(_PYTHON)}
 # Each prints its first argument and its input, and ends with 3.
 _PROGRAMS = {
     "python": "import sys\nprint('hello', sys.argv[1], input())\nsys.exit(3)",
-    "javascript": "import fs from 'fs'\nconsole.log('hello', process.argv[2], fs.readFileSync(0, 'utf8').trim())\nprocess.exitCode = await 3",
+    "javascript": "const fs = require('fs')\nconsole.log('hello', process.argv[2], fs.readFileSync(0, 'utf8').trim())\nprocess.exitCode = 3",
     "typescript": """
         import { readFileSync } from 'fs'
         interface Named { name: string }
@@ -190,6 +190,13 @@ _TYPED = {
     ),
     "require": ("const os = require('os') as { EOL: string }\nconsole.log(os.EOL.length, require('path').basename(__filename))", "1 main.ts"),
 }
+
+
+def test_javascript_may_be_a_module_where_node_can_tell(host: _Host) -> None:
+    toolchain = _FOUND["javascript"]
+    done = host.run(toolchain, "import fs from 'fs'\nconsole.log(await fs.constants.F_OK)")
+    version = tuple(int(part) for part in toolchain.version.split("."))
+    assert (done.stdout == "0\n") is (version >= (21, 1) or (20, 10) <= version < (21,)), done.stderr
 
 
 @pytest.mark.parametrize("style", sorted(_TYPED) if "typescript" in _FOUND else [])

@@ -28,6 +28,14 @@ async def test_an_empty_pool_means_a_cold_start_and_no_error() -> None:
         assert [done.stdout for done in runs] == [b"%d\n" % n for n in range(24)]
 
 
+async def test_a_hundred_at_once_are_made_and_end_in_their_time() -> None:
+    """Then a zygote has more open than a cell may have."""
+    async with open_provider(**_SMALL) as provider:
+        runs = await asyncio.gather(*(run(provider, SLEEPER, limits=Limits(wall_ms=2000)) for _ in range(100)))
+        assert {(done.outcome, done.stdout) for done in runs} == {(Outcome.TIMED_OUT, b"up\n")}
+        assert max(done.wall_ms for done in runs) < 4000
+
+
 async def test_a_pool_refills_beside_the_runs() -> None:
     async with open_provider(pool_size=4, node_pool_size=0) as provider:
         assert await until(lambda: _parked() == 4)

@@ -1,5 +1,4 @@
 # tries: signal a run beside it by locks on a file that both may read.
-# not tried: the directory / and the nodes of /dev, which are known to be shared: SECURITY.md.
 # judged by: one run feels the other's lock.
 # together: a b
 # limits: wall_ms=8000
@@ -10,6 +9,7 @@ import time
 
 import probe
 
+# The directory / and the nodes of /dev are known to be shared between runs: SECURITY.md.
 FILES = [path for path in ("/usr/bin/env", "/etc/passwd", "/usr/lib/os-release", "/etc/ld.so.cache", "/bin/sh", "/usr", "/proc/version", "/etc", "/tmp", "/proc", "/dev/shm") if os.path.exists(path)]
 held = []
 found = []

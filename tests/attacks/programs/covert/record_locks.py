@@ -1,5 +1,4 @@
 # tries: signal a run beside it by record locks and leases on a file that both may read.
-# not tried: the nodes of /dev, which are known to be shared: SECURITY.md.
 # judged by: one run feels the other's lock.
 # together: a b
 # limits: wall_ms=8000
@@ -12,6 +11,7 @@ import time
 import probe
 
 F_OFD_SETLK, F_OFD_GETLK = 37, 36
+# The directory / and the nodes of /dev are known to be shared between runs: SECURITY.md.
 FILES = [path for path in ("/usr/bin/env", "/etc/passwd", "/usr/lib/os-release", "/etc/ld.so.cache") if os.path.exists(path)]
 found = []
 if sys.argv[1] == "a":
