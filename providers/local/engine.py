@@ -24,6 +24,7 @@ _COLD_START_S: Final = 10.0
 _RESTART_S: Final = 0.02
 _MAX_RESTART_S: Final = 30.0
 _MAX_LOST_RESTART_S: Final = 5.0
+_MOST_DOUBLINGS: Final = 8  # of the time to the next attempt: more would only be cut
 _LOST_PATIENTLY: Final = 16  # cells that are lost in a row, until others are asked for more slowly
 _NO_DESCRIPTORS_S: Final = 0.25  # until a cell is asked for again whose pipes could not be received
 _FAILED_STARTS: Final = 3  # zygotes that end before they are ready, until the provider says that it cannot isolate
@@ -334,7 +335,8 @@ class Engine:
         if kind is not None:
             self._pools[kind].parking -= 1
             self._lost_in_a_row += 1
-            retry_s = max(retry_s, min(_RESTART_S * 2 ** (self._lost_in_a_row // _LOST_PATIENTLY), _MAX_LOST_RESTART_S))
+            doublings = min(self._lost_in_a_row // _LOST_PATIENTLY, _MOST_DOUBLINGS)
+            retry_s = max(retry_s, min(_RESTART_S * 2**doublings, _MAX_LOST_RESTART_S))
             asyncio.get_running_loop().call_later(retry_s, self.restock, kind)
         entry = self._homes.pop(cell_id, None)
         if entry is not None and not entry[0].done():

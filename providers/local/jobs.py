@@ -20,6 +20,7 @@ _READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "N
 _AS_IT_IS: Final = -1
 _COMPILED_ELSEWHERE: Final = ("go", "rust", "java", "c", "cpp")
 _ID_BYTES: Final = 15
+_CPU_BACKSTOP_S: Final = 2  # the supervisor's clock is the exact bound; the kernel's limit counts in ticks, on a busy machine too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Jobs:
 def cell_limits(limits: Limits, *, memory_grouped: bool) -> tuple[int, ...]:
     """The limits of a cell's processes as the cell takes them: processes, open files, bytes of a file, bytes of data, CPU seconds."""
     data = _AS_IT_IS if memory_grouped else 2 * limits.memory_bytes + 256 * MiB  # the watchdog is the exact bound
-    return limits.processes, limits.open_files, limits.workspace_bytes, data, max(1, -(-limits.cpu_ms // 1000))
+    return limits.processes, limits.open_files, limits.workspace_bytes, data, -(-limits.cpu_ms // 1000) + _CPU_BACKSTOP_S
 
 
 def widest_limits(settings: Settings) -> Limits:

@@ -6,6 +6,7 @@ mapped to "" where it works, else to the reason why not.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -126,6 +127,15 @@ def _private_mounts() -> None:
     _mount(b"none", "/", b"", _MS_REC_PRIVATE, None)
 
 
+def _leave_chroot() -> None:
+    """Go to the root of this process's own mount namespace, as the engine does it as root: in a chroot the kernel makes no user namespace."""
+    _unshare(_NAMESPACES["mount"])
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    _check(_libc.setns(namespace, _NAMESPACES["mount"]), "setns")
+    os.close(namespace)
+    _mount(b"none", "/", b"", _MS_REC_PRIVATE, None)
+
+
 def _file_systems(folder: str) -> None:
     _mount(b"tmp", folder, b"tmpfs", _MS_FLAGS, b"size=64k,nr_inodes=16")
     _mount(b"devpts", folder, b"devpts", _MS_FLAGS & ~4, b"newinstance,ptmxmode=0666,mode=0620")
@@ -147,6 +157,9 @@ def _landlock_abi() -> int:
 
 def main() -> None:
     """Try every step and print the answers."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # then the steps fail too, each with its reason
+            _leave_chroot()
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         steps: dict[str, Callable[[], None]] = {"user": _enter_user_namespace, "nested": _nested, "seccomp": _seccomp}

@@ -14,6 +14,7 @@ from cell.linux import (
     MS_REMOUNT,
     mount,
     pivot_root,
+    setns,
     umount,
     unshare,
 )
@@ -49,7 +50,8 @@ def build_tree(root, mounts, extra_files, homes):
     `mounts` are host directories shown read-only at their own paths; `extra_files` maps paths to texts; `homes` is the host
     directory of kept workspaces, or None where no cell may see one.
     """
-    mount(None, b"/", None, MS_REC | MS_PRIVATE)
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    _make_private(namespace)
     mount(b"sandql", os.fsencode(root), b"tmpfs", MS_NOSUID, b"size=16m,nr_inodes=8192,mode=0755")
     for name in ("proc", "dev", "dev/shm", "dev/pts", "tmp", "etc", "workspace", ".empty", ".old"):
         os.mkdir(os.path.join(root, name), 0o755)
@@ -67,11 +69,25 @@ def build_tree(root, mounts, extra_files, homes):
     if homes is not None:
         _bind(homes, root + HOMES, read_only=False)
     mount(b"/proc", os.fsencode(root + "/proc"), None, MS_BIND | MS_REC)
-    os.chdir(root)
+    tree = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    setns(namespace, CLONE_NEWNS)  # out of a chroot, if this is one: only the namespace's own root can be exchanged
+    os.close(namespace)
+    os.fchdir(tree)
+    os.close(tree)
     pivot_root(b".", b".old")
     os.chdir("/")
     umount(b"/.old")
     os.rmdir("/.old")
+
+
+def _make_private(namespace):
+    """Let no mount of this namespace show in the host's. In a chroot "/" is no mount point, so it is done from outside."""
+    here = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    setns(namespace, CLONE_NEWNS)
+    mount(None, b"/", None, MS_REC | MS_PRIVATE)
+    os.fchdir(here)
+    os.chroot(".")
+    os.close(here)
 
 
 def seal_tree():
