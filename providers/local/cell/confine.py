@@ -44,7 +44,7 @@ def make_ruleset(abi):
 
 
 class Confinement:
-    """The steps by which a process, just forked into new pid and network namespaces, becomes a cell.
+    """The steps by which a cell is made: its file tree by the zygote, which is then in it, and the rest by the process that was forked there.
 
     `private` are the paths of which it has its own view, `sizes` the bytes and inodes of its workspace, `limits` those of its
     processes as for `set_limits`; `grouped` says whether it enters a control group, `ruleset` is a Landlock ruleset or -1, `homes`
@@ -56,13 +56,15 @@ class Confinement:
         self._options = ctypes.create_string_buffer(160)
         self._ids = ctypes.create_string_buffer(64)
         self._home = ctypes.create_string_buffer(256) if homes else None
+        tree = self._tree = Script()
+        tree.add("unshare", _NAMESPACES)
+        add_cell_mounts(tree, private, self._options, self._home)
+        tree.add("sethostname", b"sandbox", 7)
+        tree.seal()
         script = self._script = Script()
         script.add("setsid")
         script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
         self._group_step = script.add("write", 0, b"0", 1) if grouped else None
-        script.add("unshare", _NAMESPACES)
-        add_cell_mounts(script, private, self._options, self._home)
-        script.add("sethostname", b"sandbox", 7)
         script.add("chdir", b"/workspace")
         self._gid_step = script.add("setresgid", 0, 0, 0)
         self._uid_step = script.add("setresuid", 0, 0, 0)
@@ -75,8 +77,6 @@ class Confinement:
         for kind, value in zip(_LIMITED, limits, strict=True):  # from here on it can open nothing: its zygote may have more open already
             if value >= 0:
                 script.add("prlimit64", 0, kind, _limit(kind, value), None)
-        for capability in range(_capabilities()):
-            script.add("prctl", linux.PR_CAPBSET_DROP, capability, 0, 0, 0)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
         if ruleset >= 0:
@@ -96,15 +96,17 @@ class Confinement:
             for argument in range(3):
                 self._script.set(step, argument, owner)
 
+    def make_tree(self):
+        """Enter new mount, IPC, host-name and cgroup namespaces with a cell's mounts, in the zygote.
+
+        It is the zygote, so that it can hold the mounts until it has said how the cell ended: the kernel takes them down when the
+        last who has them lets go, and that takes longer than most programs. Raises OSError.
+        """
+        self._tree.run()
+
     def enter(self):
         """Become a cell, in the child. Raises OSError with the name of the step that failed: then the process must end."""
         self._script.run()
-
-
-def _capabilities():
-    """How many capabilities the kernel knows."""
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
-        return int(file.read()) + 1
 
 
 def set_zygote_limits():

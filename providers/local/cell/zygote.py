@@ -25,9 +25,10 @@ _STATUS_R, _STATUS_W = 5, 6  # in a cell that is being made; its zygote has olde
 
 
 class _Cell:
-    __slots__ = ("cause", "init_pid", "network", "oom_before", "oom_fd", "status_fd")
+    __slots__ = ("cause", "init_pid", "network", "oom_before", "oom_fd", "status_fd", "tree")
 
-    def __init__(self, init_pid, network, status_fd, oom_fd):
+    def __init__(self, init_pid, network, tree, status_fd, oom_fd):
+        self.tree = tree
         self.init_pid = init_pid
         self.network = network
         self.status_fd = status_fd
@@ -48,6 +49,8 @@ class Zygote:
         self.ending = []  # cells whose init was killed and is not yet reaped
         self.networks = Networks()
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        self.mount_namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # our own: that of a cell's tree shows only the cell
         self.landlock = landlock_abi()
         ruleset = make_ruleset(self.landlock) if self.landlock else -1
         homes = config["homes"] is not None
@@ -98,32 +101,35 @@ class Zygote:
         init_pid = linux.spawn_init()
         status_r, status_w = os.pipe2(os.O_CLOEXEC)
         self.confinement.prepare(owner, home, fds[0] if fds else -1)
+        tree, pid = -1, -1
         try:
+            self.confinement.make_tree()
+            tree = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
             pid = os.fork()
-        except OSError:
-            os.kill(init_pid, _SIGKILL)
-            os.write(status_w, frame(("failed", "fork")))
-            os.close(status_w)
-            raise
+        except OSError as error:
+            os.write(2, f"cell could not be made: {error!r}\n".encode())
         if pid == 0:
             try:
                 return self._become_cell(cell_id, kind, home, status_r, status_w)
             except BaseException as error:  # whatever it was, this process must not go on as a second zygote
                 os.write(2, f"cell could not be made: {error!r}\n".encode())
                 os._exit(125)
+        linux.setns(self.mount_namespace, linux.CLONE_NEWNS)
+        cell = _Cell(init_pid, network, tree, status_w, oom_fd)
         os.close(status_r)
         for fd in fds:
             os.close(fd)
+        if pid < 0:
+            os.kill(init_pid, _SIGKILL)
+            self._give_up(cell_id, cell)
+            return None
         self.mains[pid] = cell_id
-        self.cells[cell_id] = _Cell(init_pid, network, status_w, oom_fd)
+        self.cells[cell_id] = cell
         if self.config["watch"]:
             self.control.sendall(pack(("forked", cell_id, (pid, init_pid))))
         return None
 
     def _become_cell(self, cell_id, kind, home, status_r, status_w):
-        # The supervisor ignores these two, and what is ignored is inherited: a program must find them as a shell would leave them.
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self.confinement.enter()
         os.dup2(status_r, _STATUS_R, inheritable=False)
         os.dup2(status_w, _STATUS_W, inheritable=False)
@@ -164,11 +170,17 @@ class Zygote:
                 os.write(cell.status_fd, frame(record))
             except BrokenPipeError:
                 pass  # the server gave this run up
-            os.close(cell.status_fd)
-            if cell.oom_fd >= 0:
-                os.close(cell.oom_fd)
-            self.ending.append(cell)
-            self.control.sendall(pack(("ended", cell_id)))
+            self._give_up(cell_id, cell)
+
+    def _give_up(self, cell_id, cell):
+        """Let go of what is held for a cell that has ended, or never began; last of its mounts, which takes the kernel longest."""
+        for fd in (cell.status_fd, cell.oom_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.ending.append(cell)
+        self.control.sendall(pack(("ended", cell_id)))
+        if cell.tree >= 0:
+            os.close(cell.tree)
 
     def _take_back_networks(self):
         """Reap the inits of cells that have ended: from then on nobody is left in their networks."""
@@ -201,6 +213,10 @@ def start():
     The supervisor writes the uid map, since mapping more than one uid needs its rights; the process that it started forks the
     real zygote into a new pid namespace and ends.
     """
+    os.setsid()  # no terminal's Ctrl-C comes here
+    # The supervisor ignores these two, and what is ignored is inherited: a program must find them as a shell would leave them.
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
     control = _socket.socket(fileno=CONTROL_FD)
     config = unpack(control.recv(MAX_PACKET))
     if config["real_root"]:  # the real root prepares the tree itself: a user namespace could not reach all of it
