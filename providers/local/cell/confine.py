@@ -62,7 +62,7 @@ class Confinement:
         tree.add("sethostname", b"sandbox", 7)
         tree.seal()
         script = self._script = Script()
-        script.add("setsid")
+        script.add("setpgid", 0, 0)  # not a session: the kernel would schedule each as a group of its own, against the server
         script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
         self._group_step = script.add("write", 0, b"0", 1) if grouped else None
         script.add("chdir", b"/workspace")
@@ -77,6 +77,8 @@ class Confinement:
         for kind, value in zip(_LIMITED, limits, strict=True):  # from here on it can open nothing: its zygote may have more open already
             if value >= 0:
                 script.add("prlimit64", 0, kind, _limit(kind, value), None)
+        for capability in range(_capabilities()):
+            script.add("prctl", linux.PR_CAPBSET_DROP, capability, 0, 0, 0)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
         if ruleset >= 0:
@@ -107,6 +109,12 @@ class Confinement:
     def enter(self):
         """Become a cell, in the child. Raises OSError with the name of the step that failed: then the process must end."""
         self._script.run()
+
+
+def _capabilities():
+    """How many capabilities the kernel knows."""
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
+        return int(file.read()) + 1
 
 
 def set_zygote_limits():
