@@ -25,4 +25,14 @@ Object.assign(process.env, job.env)
 const main = path.resolve(job.file)
 process.argv.splice(1, process.argv.length, main, ...job.args)
 delete require.cache[__filename]
+
+// Node frees all that it has when it ends, which takes longer than most programs. The program's own listeners are called as ever; then
+// the process ends at once. After an exception that nobody caught it ends as ever: node says so only behind this event.
+let failed = false
+process.once('uncaughtExceptionMonitor', () => { failed = true })
+process.once('exit', code => {
+  if (failed) return
+  process.emit('exit', code)
+  process.reallyExit(process.exitCode ?? code)
+})
 Module.runMain(main)
