@@ -9,7 +9,7 @@ import pytest
 from tests.attacks.house import House, open_house
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house() -> AsyncGenerator[House]:
     """The house under attack. Its end asserts that nothing is left."""
     async with open_house() as opened:

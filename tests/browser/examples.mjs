@@ -13,7 +13,11 @@ await withPage(chromium, async (page, seen) => {
     await choose(page, name);
     cut[name] = await cutLines(page);
     if (name !== 'Stream') answers[name] = await run(page);
-    if (name === 'Hello') answers.printed = await outputOf(page).getByRole('log').innerText();
+    if (name === 'Hello') {
+      const log = outputOf(page).getByRole('log').filter({ hasText: 'Hello' }); // drawn a moment after the response
+      await log.waitFor();
+      answers.printed = await log.innerText();
+    }
   }
 
   await choose(page, 'Stream');

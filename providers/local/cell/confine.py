@@ -8,7 +8,7 @@ from cell import linux
 from cell.linux import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
 from cell.script import Script
 from cell.seccomp import prepare
-from cell.tree import HOMES, add_cell_mounts
+from cell.tree import HOMES, add_cell_mounts, add_own_proc
 
 _NAMESPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
 UID_INSIDE = 1000  # what every cell sees itself as
@@ -62,9 +62,10 @@ class Confinement:
         tree.add("sethostname", b"sandbox", 7)
         tree.seal()
         script = self._script = Script()
-        script.add("setpgid", 0, 0)  # not a session: the kernel would schedule each as a group of its own, against the server
+        script.add("setsid")
         script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
         self._group_step = script.add("write", 0, b"0", 1) if grouped else None
+        add_own_proc(script)
         script.add("chdir", b"/workspace")
         self._gid_step = script.add("setresgid", 0, 0, 0)
         self._uid_step = script.add("setresuid", 0, 0, 0)

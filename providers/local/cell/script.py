@@ -26,7 +26,7 @@ _NUMBERS = {
     "sethostname": (170, 161),
     "setresgid": (119, 149),
     "setresuid": (117, 147),
-    "setpgid": (109, 154),
+    "setsid": (112, 157),
     "unshare": (272, 97),
     "write": (1, 64),
 }

@@ -97,7 +97,7 @@ def seal_tree():
 
 
 def add_cell_mounts(script, private, size_options, home):
-    """Add the mounts of a cell's own /proc, /workspace, /tmp, /dev/shm and /dev/pts, made in its new mount namespace.
+    """Add the mounts of a cell's own /workspace, /tmp, /dev/shm and /dev/pts, made in its new mount namespace.
 
     `private` are the paths, as bytes, of which the cell gets its own view. `size_options` is a buffer with the size, inodes and
     owner of each of /workspace, /tmp and /dev/shm; memory limits bound their sum. `home` is a buffer with the path of a kept
@@ -107,7 +107,6 @@ def add_cell_mounts(script, private, size_options, home):
     for path in private:
         # A file of the host is one file for all cells, and so are its locks: each cell gets an overlay, whose files are its own.
         script.add("mount", b"overlay", path, b"overlay", flags | MS_RDONLY, b"lowerdir=%s:%s" % (path, _EMPTY))
-    script.add("mount", b"proc", b"/proc", b"proc", flags | MS_NOEXEC, b"hidepid=2")
     if home is None:
         script.add("mount", b"workspace", b"/workspace", b"tmpfs", flags, size_options)
     else:
@@ -117,6 +116,11 @@ def add_cell_mounts(script, private, size_options, home):
     script.add("mount", b"tmp", b"/tmp", b"tmpfs", flags, size_options)
     script.add("mount", b"shm", b"/dev/shm", b"tmpfs", flags, size_options)
     script.add("mount", b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
+
+
+def add_own_proc(script):
+    """Add the mount of a cell's own /proc. Only a process of the cell can make it: it shows the processes that its maker sees."""
+    script.add("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, b"hidepid=2")
 
 
 def private_paths(mounts):

@@ -92,7 +92,7 @@ async def test_every_descriptor_of_a_helper_is_known() -> None:
         kinds = [_kind(target) for target in open_descriptors(supervisor).values()]
         assert set(kinds) <= {"/dev/null", "pipe", "socket", "cgroup", "net"}, open_descriptors(supervisor)
         kinds = [_kind(target) for target in open_descriptors(zygote).values()]
-        known = {"pipe", "socket", "cgroup", "mnt", "pid", "net", "anon_inode:[signalfd]", "anon_inode:[landlock-ruleset]", "/proc/net"}
+        known = {"pipe", "socket", "cgroup", "mnt", "pid", "net", "anon_inode:[signalfd]", "anon_inode:[landlock-ruleset]", "/proc/net", "/proc"}
         assert set(kinds) <= known, open_descriptors(zygote)
         assert kinds.count("socket") == 2
         running = [pid for pid in descendants(zygote) if status_of(pid)["NSpid"].split()[-1] != "1" and len(open_descriptors(pid)) == 3]
