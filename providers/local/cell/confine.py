@@ -1,4 +1,4 @@
-"""How a process becomes a cell: namespaces, mounts, limits, identity, Landlock, seccomp. In this order, each step for good."""
+"""How a process becomes a cell: namespaces, mounts, identity, limits, Landlock, seccomp. In this order, each step for good."""
 
 import ctypes
 import os

@@ -28,9 +28,9 @@ class _Cell:
     __slots__ = ("cause", "init_pid", "network", "oom_before", "oom_fd", "status_fd", "tree")
 
     def __init__(self, init_pid, network, tree, status_fd, oom_fd):
-        self.tree = tree
         self.init_pid = init_pid
         self.network = network
+        self.tree = tree  # its mount namespace
         self.status_fd = status_fd
         self.oom_fd = oom_fd
         self.oom_before = _oom_kills(oom_fd) if oom_fd >= 0 else 0  # groups are used again
