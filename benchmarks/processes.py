@@ -67,6 +67,11 @@ def zygote_of(processes: list[Process]) -> Process:
     return next(process for process in processes if process.level == 1 and process.pid in parents)
 
 
+def template_of(processes: list[Process], zygote: Process) -> Process:
+    """The process that a zygote has its cells forked from. Raises StopIteration where there is none."""
+    return next(process for process in processes if process.level == 1 and process.parent == zygote.pid)
+
+
 def pss_bytes(pid: int) -> int:
     """Its proportional set size; 0 when it has ended."""
     return _kib(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024

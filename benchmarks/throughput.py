@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.bare import Bare
 from benchmarks.http_client import load, run_code
-from benchmarks.processes import Cpu, cpu, tree, zygote_of
+from benchmarks.processes import Cpu, cpu, template_of, tree, zygote_of
 from benchmarks.server import Server
 from benchmarks.table import Effort, Row, in_turn, ms, ratio_of
 
@@ -51,9 +51,16 @@ def rows(server: Server, bare: Bare, effort: Effort) -> list[Row]:
 def _spent(server: Server) -> dict[str, float]:
     """CPU seconds so far of each part of the server."""
     processes = tree(server.pid)
-    zygote: Cpu = cpu(zygote_of(processes).pid)
+    zygote = zygote_of(processes)
+    spent: Cpu = cpu(zygote.pid)
     (supervisor,) = [process.pid for process in processes if process.parent == server.pid]
-    return {"server": cpu(server.pid).own_s, "supervisor": cpu(supervisor).own_s, "zygote": zygote.own_s, "cells": zygote.reaped_s}
+    return {
+        "server": cpu(server.pid).own_s,
+        "supervisor": cpu(supervisor).own_s,
+        "zygote": spent.own_s,
+        "template": cpu(template_of(processes, zygote).pid).own_s,
+        "cells": spent.reaped_s,
+    }
 
 
 def _cpu_row(before: dict[str, float], after: dict[str, float], runs: int, spent_bare: list[float]) -> Row:

@@ -17,7 +17,7 @@ _FDS_OF_A_CELL: Final = 5
 
 @dataclass(slots=True)
 class Cell:
-    """A parked cell: our ends of its pipes, and its workspace directory. `close` is for good."""
+    """A parked cell: our ends of its pipes, none of which blocks, and its workspace directory. `close` is for good."""
 
     id: int
     kind: str
@@ -71,6 +71,4 @@ def receive_cell(announcements: socket.socket) -> Cell | int | None:
         for fd in fds:
             os.close(fd)
         return cell_id
-    for fd in fds[:4]:
-        os.set_blocking(fd, False)
     return Cell(cell_id, kind, *fds)

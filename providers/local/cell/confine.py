@@ -1,18 +1,42 @@
 """How a process becomes a cell: namespaces, mounts, identity, limits, Landlock, seccomp. In this order, each step for good."""
 
 import ctypes
+import errno
+import fcntl
 import os
 import resource
+import sys
 
 from cell import linux
-from cell.linux import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS
-from cell.script import Script
+from cell.linux import (
+    CLONE_CHILD_CLEARTID,
+    CLONE_CHILD_SETTID,
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    CLONE_PARENT,
+    CLONE_PARENT_SETTID,
+)
+from cell.rights import Message
+from cell.script import Script, StepFailed
 from cell.seccomp import prepare
-from cell.tree import HOMES, add_cell_mounts, add_own_proc
+from cell.tree import add_own_proc
+from cell.wire import ANNOUNCED, CELLS_FD, FORK_FD, STATUS_FD
 
-_NAMESPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
 UID_INSIDE = 1000  # what every cell sees itself as
+FIRST_RECEIVED = 6  # the first descriptor that a template receives: its own are those below
+_RECEIVED = 6  # descriptors that come with each cell
+_PLACES = 6  # pieces of memory that its message goes to
+_WORD = 8
 
+_ALL_FDS = 0xFFFFFFFF
+_AT_FDCWD = -100
+_MSG_CMSG_CLOEXEC = 0x40000000
+_SIGCHLD = 17
 _SIG_SETMASK = 2
 _SECCOMP_SET_MODE_FILTER = 1
 _CAPABILITY_VERSION = 0x20080522
@@ -44,38 +68,56 @@ def make_ruleset(abi):
 
 
 class Confinement:
-    """The steps by which a cell is made: its file tree by the zygote, which is then in it, and the rest by the process that was forked there.
+    """The steps by which a template forks cells and makes them: a loop, which each cell leaves at its end.
 
-    `private` are the paths of which it has its own view, `sizes` the bytes and inodes of its workspace, `limits` those of its
-    processes as for `set_limits`; `grouped` says whether it enters a control group, `ruleset` is a Landlock ruleset or -1, `homes`
-    says whether its workspace is a kept one. After `enter` it has no capability, and no system call gives it one.
+    What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and six descriptors with it,
+    numbered from FIRST_RECEIVED: the cell's pid, network and mount namespaces, the file that puts it into its control group (anything
+    where `config` knows of none), and both ends of its status pipe. `config` is the zygote's, `ruleset` the descriptor of a Landlock
+    ruleset or -1. A cell that has left `run` has no capability, and no system call gives it one; the server has been told of it.
     """
 
-    def __init__(self, private, sizes, limits, grouped, ruleset, seccomp_program, homes):
-        self._sizes = sizes
-        self._options = ctypes.create_string_buffer(160)
-        self._ids = ctypes.create_string_buffer(64)
-        self._home = ctypes.create_string_buffer(256) if homes else None
-        tree = self._tree = Script()
-        tree.add("unshare", _NAMESPACES)
-        add_cell_mounts(tree, private, self._options, self._home)
-        tree.add("sethostname", b"sandbox", 7)
-        tree.seal()
+    def __init__(self, config, ruleset):
+        self._told = ctypes.c_int32(0)  # what the zygote is told next: a pid, an error number below 0; at first 0
+        self._kind = ctypes.c_uint64()
+        pids, network, mounts, group, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
+        # What a cell opens itself gets the next numbers: the ends of its pipes, and its workspace.
+        job_r, job_w, out_r, out_w, err_r, err_w, workspace = range(FIRST_RECEIVED + _RECEIVED, FIRST_RECEIVED + _RECEIVED + 7)
+        ids, announcement = ctypes.create_string_buffer(_IDS_SIZE), ctypes.create_string_buffer(ANNOUNCED)
+        received, sent = Message(_PLACES, (0,) * _RECEIVED), Message(1, (job_w, out_r, err_r, status_r, workspace))
+        self._kept = (received, sent, announcement)  # the steps know only their addresses
         script = self._script = Script()
+
+        # The template comes back here when it has forked a cell or failed to.
+        script.add("close_range", FIRST_RECEIVED, _ALL_FDS, 0)
+        script.add("write", FORK_FD, self._told, ctypes.sizeof(self._told))
+        script.add("recvmsg", FORK_FD, received.address, _MSG_CMSG_CLOEXEC)
+        entered = script.add("setns", pids, CLONE_NEWPID)
+        forked = _add_fork(script, self._told)
+        self._may_fail = (entered, forked)
+
+        # From here on it is the cell.
+        script.add("set_robust_list", *linux.robust_list())
         script.add("setsid")
         script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
-        self._group_step = script.add("write", 0, b"0", 1) if grouped else None
+        if config["grouped"]:
+            script.add("write", group, b"0", 1)
+        script.add("setns", mounts, CLONE_NEWNS)
+        script.add("setns", network, CLONE_NEWNET)
+        script.add("unshare", CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+        script.add("sethostname", b"sandbox", 7)
         add_own_proc(script)
         script.add("chdir", b"/workspace")
-        self._gid_step = script.add("setresgid", 0, 0, 0)
-        self._uid_step = script.add("setresuid", 0, 0, 0)
+        gids = script.add("setresgid", 0, 0, 0)
+        uids = script.add("setresuid", 0, 0, 0)
         script.add("unshare", CLONE_NEWUSER)
         script.add("prctl", linux.PR_SET_DUMPABLE, 1, 0, 0, 0)  # else its own entries in /proc belong to root
         script.add_write(b"/proc/self/setgroups", b"deny")
-        script.add_write(b"/proc/self/gid_map", (self._ids, _IDS_SIZE))
-        script.add_write(b"/proc/self/uid_map", (self._ids, _IDS_SIZE))
+        script.add_write(b"/proc/self/gid_map", (ids, _IDS_SIZE))
+        script.add_write(b"/proc/self/uid_map", (ids, _IDS_SIZE))
         script.add_write(b"/proc/sys/user/max_inotify_instances", b"8")  # its zygote has 128 for all cells
-        for kind, value in zip(_LIMITED, limits, strict=True):  # from here on it can open nothing: its zygote may have more open already
+        _add_pipes(script, (job_w, out_r, err_r, status_r))
+        script.add("openat", _AT_FDCWD, b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0)
+        for kind, value in zip(_LIMITED, config["limits"][config["grouped"]], strict=True):  # from here on it may be able to open nothing
             if value >= 0:
                 script.add("prlimit64", 0, kind, _limit(kind, value), None)
         for capability in range(_capabilities()):
@@ -84,32 +126,69 @@ class Confinement:
         script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
         if ruleset >= 0:
             script.add("landlock_restrict_self", ruleset, 0)
-        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, prepare(seccomp_program))
+        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, prepare(config["seccomp_cell"]))
+        script.add("sendmsg", CELLS_FD, sent.address, 0)
+        for fd, standard, flags in ((job_r, 0, 0), (out_w, 1, 0), (err_w, 2, 0), (status_w, STATUS_FD, os.O_CLOEXEC)):
+            script.add("dup3", fd, standard, flags)
+        script.add("close_range", STATUS_FD + 1, _ALL_FDS, 0)
         script.seal()
+        sent.lay_out((ctypes.addressof(announcement), 0))
+        received.lay_out(
+            (ctypes.addressof(ids), _IDS_SIZE),
+            (script.address(gids, 0), 3 * _WORD),
+            (script.address(uids, 0), 3 * _WORD),
+            (ctypes.addressof(self._kind), _WORD),
+            (sent.size_address(0), _WORD),
+            (ctypes.addressof(announcement), ANNOUNCED),
+        )
 
-    def prepare(self, owner, home, group_fd):
-        """Set what differs from cell to cell, in the zygote: the uid of the cell's files, its home's name, its cgroup.procs."""
-        self._options.value = b"size=%d,nr_inodes=%d,uid=%d,gid=%d,mode=1777" % (*self._sizes, owner, owner)
-        self._ids.value = (b"%d %d 1" % (UID_INSIDE, owner)).ljust(_IDS_SIZE)
-        if self._home is not None:
-            self._home.value = os.fsencode(f"{HOMES}/{home}/files")
-        if self._group_step is not None:
-            self._script.set(self._group_step, 0, group_fd)
-        for step in (self._gid_step, self._uid_step):
-            for argument in range(3):
-                self._script.set(step, argument, owner)
+    @staticmethod
+    def message(owner, kind, announcement):
+        """What differs: the uid of the cell's files, its kind (see `run`), and what it tells the server with its pipes. Raises OSError."""
+        if len(announcement) > ANNOUNCED:
+            raise OSError(errno.E2BIG, f"announcement: at most {ANNOUNCED} bytes, got {len(announcement)}")
+        words = (*(owner,) * 6, kind, len(announcement))
+        ids = (b"%d %d 1" % (UID_INSIDE, owner)).ljust(_IDS_SIZE)
+        return ids + b"".join([word.to_bytes(_WORD, sys.byteorder) for word in words]) + announcement.ljust(ANNOUNCED, b"\0")
 
-    def make_tree(self):
-        """Enter new mount, IPC, host-name and cgroup namespaces with a cell's mounts, in the zygote.
+    def run(self):
+        """Fork cells until the zygote ends. Returns only in a cell: the number that came as its kind.
 
-        It is the zygote, so that it can hold the mounts until it has said how the cell ended: the kernel takes them down when the
-        last who has them lets go, and that takes longer than most programs. Raises OSError.
+        Raises OSError with the name of the step that failed: in the template, where the zygote is gone, and in a cell that could
+        not be made. Either process must end then.
         """
-        self._tree.run()
+        while True:
+            try:
+                self._script.run()
+            except StepFailed as error:
+                if error.errno == errno.EPIPE and error.step < self._may_fail[0]:
+                    os._exit(0)  # the zygote is gone
+                if error.step not in self._may_fail:
+                    raise
+                self._told.value = -error.errno
+            else:
+                return self._kind.value
 
-    def enter(self):
-        """Become a cell, in the child. Raises OSError with the name of the step that failed: then the process must end."""
-        self._script.run()
+
+def _add_fork(script, told):
+    """Add the fork of a cell, a child of the zygote; after it the template goes on with the first step. Returns its number.
+
+    It is clone(2) as libc's fork calls it, but for CLONE_PARENT. There is one thread and nobody holds a lock, so that nothing
+    else of what libc does at a fork is needed.
+    """
+    flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | _SIGCHLD
+    tid = linux.tid_address()
+    last = (tid, 0) if os.uname().machine == "x86_64" else (0, tid)  # the other one is for a new thread's storage
+    return script.add("clone", flags, 0, told, *last, jumps_to=0)
+
+
+def _add_pipes(script, servers):
+    """Add a cell's three pipes; the ends that are the server's don't block."""
+    pair = ctypes.create_string_buffer(8)
+    for _ in range(3):
+        script.add("pipe2", pair, 0)
+    for fd in servers:
+        script.add("fcntl", fd, fcntl.F_SETFL, os.O_NONBLOCK)
 
 
 def _capabilities():

@@ -6,9 +6,8 @@ import time
 
 from cell import linux
 from cell.confine import set_limits
-from cell.wire import frame, read_frame
+from cell.wire import STATUS_FD, frame, read_frame
 
-STATUS_FD = 3
 _COMPILE_OUTPUT = "/tmp/.compile-output"
 _MAX_COMPILE_OUTPUT = 64 * 1024
 _COMPILE_FAILED = 1

@@ -4,6 +4,10 @@ import ctypes
 import os
 
 CLONE_VM = 0x00000100
+CLONE_PARENT = 0x00008000
+CLONE_PARENT_SETTID = 0x00100000
+CLONE_CHILD_CLEARTID = 0x00200000
+CLONE_CHILD_SETTID = 0x01000000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -26,9 +30,11 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+_PR_GET_TID_ADDRESS = 40
 
 WALL = 0x40000000
 _CLOSE_RANGE = 436
+_GET_ROBUST_LIST = {"x86_64": 274, "aarch64": 100}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -94,6 +100,20 @@ def syscall(number, *arguments):
     return _check(_syscall(ctypes.c_long(number), *arguments), f"syscall {number}")
 
 
+def tid_address():
+    """Where libc keeps the number of the calling thread, which the kernel sets in a new process as libc's own fork would have it."""
+    found = ctypes.c_uint64()
+    _check(_prctl(_PR_GET_TID_ADDRESS, ctypes.addressof(found), 0, 0, 0), "prctl(PR_GET_TID_ADDRESS)")
+    return found.value
+
+
+def robust_list():
+    """The calling thread's list of robust mutexes, which the kernel forgets in a new process: its address and size."""
+    head, size = ctypes.c_uint64(), ctypes.c_size_t()
+    syscall(_GET_ROBUST_LIST[os.uname().machine], 0, ctypes.byref(head), ctypes.byref(size))
+    return head.value, size.value
+
+
 def close_from(fd):
     """Close this descriptor and all above it."""
     try:
@@ -129,8 +149,8 @@ def _map_code(code):
 
 
 def machine_code(code, result, *arguments):
-    """A function of these instructions, with ctypes types of its result and arguments."""
-    return ctypes.CFUNCTYPE(result, *arguments)(_map_code(code))
+    """A function of these instructions, with ctypes types of its result and arguments. Called, it keeps the interpreter's lock."""
+    return ctypes.PYFUNCTYPE(result, *arguments)(_map_code(code))
 
 
 def _prepare_init(machine):

@@ -18,6 +18,7 @@ ENTRY_NAME = "<sandql>"  # what the code of this interpreter's main file is call
 _SIGINT = 2
 _modules_before = 0
 _builtins_before = {}
+_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall if sys.version_info < (3, 12) else None
 
 
 def remember_modules():
@@ -39,9 +40,9 @@ def compile_main(job):
 
 def forget_frames():
     """Give back the depth of recursion that the frame below the program and `exec` take, where the C API can."""
-    if sys.version_info < (3, 12):
-        ctypes.pythonapi.Py_LeaveRecursiveCall()
-        ctypes.pythonapi.Py_LeaveRecursiveCall()
+    if _leave_recursive_call is not None:
+        _leave_recursive_call()
+        _leave_recursive_call()
 
 
 def make_main(job):
@@ -90,6 +91,19 @@ def report(error):
 
 def leave(status):
     """End the program: wait for its threads, run its atexit functions, drop what it made, flush, and exit."""
+    if not finish():
+        os._exit(120)
+    if status is None:
+        import _signal
+
+        _signal.signal(_SIGINT, _signal.SIG_DFL)
+        os.kill(os.getpid(), _SIGINT)
+    else:
+        os._exit(status & 0xFF)
+
+
+def finish():
+    """All of `leave` but the exit; False where what was printed could not be written."""
     _flush_quietly()
     threading = sys.modules.get("threading")
     if threading is not None:
@@ -99,16 +113,10 @@ def leave(status):
             _unraisable(error, threading)
     atexit._run_exitfuncs()
     if not _flush():
-        os._exit(120)
+        return False
     _drop_modules()
     _flush_quietly()
-    if status is None:
-        import _signal
-
-        _signal.signal(_SIGINT, _signal.SIG_DFL)
-        os.kill(os.getpid(), _SIGINT)
-    else:
-        os._exit(status & 0xFF)
+    return True
 
 
 def _own_trace(error):

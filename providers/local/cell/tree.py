@@ -1,5 +1,6 @@
 """The read-only file tree that all cells of a zygote see, and what each cell mounts of its own."""
 
+import ctypes
 import os
 
 from cell.linux import (
@@ -18,6 +19,7 @@ from cell.linux import (
     umount,
     unshare,
 )
+from cell.script import Script
 
 WORKSPACE = "/workspace"
 HOMES = "/.homes"
@@ -96,26 +98,44 @@ def seal_tree():
     mount(None, b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID)
 
 
-def add_cell_mounts(script, private, size_options, home):
-    """Add the mounts of a cell's own /workspace, /tmp, /dev/shm and /dev/pts, made in its new mount namespace.
+class CellMounts:
+    """The mounts of a cell, made by the zygote, which then holds them until it has said how the cell ended.
 
-    `private` are the paths, as bytes, of which the cell gets its own view. `size_options` is a buffer with the size, inodes and
-    owner of each of /workspace, /tmp and /dev/shm; memory limits bound their sum. `home` is a buffer with the path of a kept
-    workspace, or None for an empty one that goes with the cell.
+    The kernel takes mounts down when the last who has them lets go, and that takes longer than most programs. `private` are the paths, as
+    bytes, of which a cell gets its own view; `sizes` the bytes and inodes of each of /workspace, /tmp and /dev/shm (memory limits bound
+    their sum); `homes` says whether its workspace is a kept one, or empty and gone with the cell.
     """
-    flags = MS_NOSUID | MS_NODEV
-    for path in private:
-        # A file of the host is one file for all cells, and so are its locks: each cell gets an overlay, whose files are its own.
-        script.add("mount", b"overlay", path, b"overlay", flags | MS_RDONLY, b"lowerdir=%s:%s" % (path, _EMPTY))
-    if home is None:
-        script.add("mount", b"workspace", b"/workspace", b"tmpfs", flags, size_options)
-    else:
-        script.add("mount", home, b"/workspace", None, MS_BIND, None)
-        script.add("mount", None, b"/workspace", None, MS_REMOUNT | MS_BIND | flags, None)
-        script.add("mount", b"none", HOMES.encode(), b"tmpfs", flags | MS_RDONLY, b"size=4k,mode=0")  # the other homes are covered
-    script.add("mount", b"tmp", b"/tmp", b"tmpfs", flags, size_options)
-    script.add("mount", b"shm", b"/dev/shm", b"tmpfs", flags, size_options)
-    script.add("mount", b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
+
+    def __init__(self, private, sizes, homes):
+        self._sizes = sizes
+        self._options = ctypes.create_string_buffer(160)
+        self._home = ctypes.create_string_buffer(256) if homes else None
+        script = self._script = Script()
+        flags = MS_NOSUID | MS_NODEV
+        script.add("unshare", CLONE_NEWNS)
+        for path in private:
+            # A file of the host is one file for all cells, and so are its locks: each cell gets an overlay, whose files are its own.
+            script.add("mount", b"overlay", path, b"overlay", flags | MS_RDONLY, b"lowerdir=%s:%s" % (path, _EMPTY))
+        if self._home is None:
+            script.add("mount", b"workspace", b"/workspace", b"tmpfs", flags, self._options)
+        else:
+            script.add("mount", self._home, b"/workspace", None, MS_BIND, None)
+            script.add("mount", None, b"/workspace", None, MS_REMOUNT | MS_BIND | flags, None)
+            script.add("mount", b"none", HOMES.encode(), b"tmpfs", flags | MS_RDONLY, b"size=4k,mode=0")  # the other homes are covered
+        script.add("mount", b"tmp", b"/tmp", b"tmpfs", flags, self._options)
+        script.add("mount", b"shm", b"/dev/shm", b"tmpfs", flags, self._options)
+        script.add("mount", b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,max=16")
+        script.seal()
+
+    def make(self, owner, home):
+        """Enter a new mount namespace with these mounts; their files are `owner`'s, `home` is the name of a kept workspace.
+
+        Raises OSError; the caller may then be in a new namespace without all of them.
+        """
+        self._options.value = b"size=%d,nr_inodes=%d,uid=%d,gid=%d,mode=1777" % (*self._sizes, owner, owner)
+        if self._home is not None:
+            self._home.value = os.fsencode(f"{HOMES}/{home}/files")
+        self._script.run()
 
 
 def add_own_proc(script):

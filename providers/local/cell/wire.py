@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _LENGTH = 4
 MAX_PACKET = 64 * 1024
 CONTROL_FD = 3  # a zygote's socket to its supervisor
-CELLS_FD = 4  # a zygote's socket to the server, on which parked cells announce themselves
+FORK_FD = 3  # a template's socket to its zygote
+CELLS_FD = 4  # a zygote's and its template's socket to the server, on which parked cells announce themselves
+STATUS_FD = 3  # in a cell: where the zygote, and before it a compile step, says how things went
+ANNOUNCED = 512  # most bytes of an announcement
 
 
 def frame(message: tuple[Any, ...]) -> bytes:

@@ -1,37 +1,37 @@
-"""A zygote: a small, single-threaded interpreter from which cells are forked. It never runs a caller's code.
+"""A zygote: a small, single-threaded process that has cells made. It never runs a caller's code.
 
-supervisor ── control socket ──> zygote ── fork ──> cell (parked) ── announces its pipes ──> server
-                                   └── reaps, and writes how a run ended to the run's status pipe
+supervisor ── control socket ──> zygote ── a cell's namespaces ──> template ── clone ──> cell (parked) ── announces its pipes ──> server
+                                   └── reaps cells, and writes how a run ended to the run's status pipe
 """
 
 import _signal
 import _socket
-import gc
 import os
 import select
 import sys
 
-from cell import linux, python
-from cell.confine import UID_INSIDE, Confinement, landlock_abi, make_ruleset, set_zygote_limits
-from cell.job import STATUS_FD
+from cell import linux
+from cell.confine import UID_INSIDE, landlock_abi, set_zygote_limits
 from cell.networks import Networks
 from cell.seccomp import install
-from cell.tree import build_tree, private_paths, seal_tree
+from cell.template import start_template
+from cell.tree import CellMounts, build_tree, private_paths, seal_tree
 from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
 
 _SIGKILL = 9
 _SIGCHLD = 17
-_STATUS_R, _STATUS_W = 5, 6  # in a cell that is being made; its zygote has older things there
 
 
 class _Cell:
+    """What is held for a cell; each is taken when it is made, and let go by `Zygote._give_up`."""
+
     __slots__ = ("cause", "init_pid", "network", "oom_before", "oom_fd", "status_fd", "tree")
 
-    def __init__(self, init_pid, network, tree, status_fd, oom_fd):
-        self.init_pid = init_pid
-        self.network = network
-        self.tree = tree  # its mount namespace
-        self.status_fd = status_fd
+    def __init__(self, oom_fd):
+        self.init_pid = 0
+        self.network = None
+        self.tree = -1  # its mount namespace
+        self.status_fd = -1
         self.oom_fd = oom_fd
         self.oom_before = _oom_kills(oom_fd) if oom_fd >= 0 else 0  # groups are used again
         self.cause = None
@@ -40,10 +40,10 @@ class _Cell:
 class Zygote:
     """The state of one zygote process."""
 
-    def __init__(self, config):
+    def __init__(self, config, template):
         self.config = config
+        self.template = template
         self.control = _socket.socket(fileno=CONTROL_FD)
-        self.cells_socket = _socket.socket(fileno=CELLS_FD)
         self.cells = {}  # id → _Cell
         self.mains = {}  # pid of a cell's first program → id
         self.ending = []  # cells whose init was killed and is not yet reaped
@@ -51,28 +51,22 @@ class Zygote:
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.mount_namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
         self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # our own: that of a cell's tree shows only the cell
-        self.landlock = landlock_abi()
-        ruleset = make_ruleset(self.landlock) if self.landlock else -1
-        homes = config["homes"] is not None
-        private, grouped = private_paths(config["mounts"]), config["grouped"]
-        self.confinement = Confinement(private, config["sizes"], config["limits"][grouped], grouped, ruleset, config["seccomp_cell"], homes)
+        self.mounts = CellMounts(private_paths(config["mounts"]), config["sizes"], config["homes"] is not None)
         self.children = linux.signal_descriptor(_SIGCHLD)
 
     def serve(self):
-        """Fork cells as told. Returns only in a cell, with its first message."""
+        """Have cells made and end them as told, for ever."""
         poll = select.poll()
         poll.register(CONTROL_FD, select.POLLIN)
         poll.register(self.children, select.POLLIN)
-        self.control.sendall(pack(("ready", self.landlock)))
+        self.control.sendall(pack(("ready", landlock_abi())))
         while True:
             for fd, _ in poll.poll():
                 if fd == self.children:
                     os.read(fd, 4096)
                     self._reap()
                     continue
-                job = self._command()
-                if job is not None:
-                    return job
+                self._command()
 
     def _command(self):
         data, ancillary, _, _ = self.control.recvmsg(MAX_PACKET, 256, _socket.MSG_CMSG_CLOEXEC)
@@ -82,76 +76,57 @@ class Zygote:
         message = unpack(data)
         if message[0] == "park":
             _, cell_id, kind, owner, home = message
-            return self._park(cell_id, kind, owner, home, fds)
-        if message[0] == "kill":
+            self._park(cell_id, kind, owner, home, fds)
+        elif message[0] == "kill":
             cell = self.cells.get(message[1])
             if cell is not None:
                 cell.cause = cell.cause or message[2]
                 os.kill(cell.init_pid, _SIGKILL)
-        return None
 
     def _park(self, cell_id, kind, owner, home, fds):
-        """Fork a cell; `fds` are the cgroup.procs files it enters and, last, its out-of-memory counter, if any."""
-        oom_fd = fds.pop() if fds else -1
+        """Have a cell made; `fds` are the cgroup.procs file it enters and its out-of-memory counter, or nothing."""
         if self.ending:
             self._take_back_networks()
-        network = self.networks.enter()
+        cell = _Cell(fds[1] if fds else -1)
+        try:
+            pid = self._make(cell, owner, home, kind, pack((self.config["zygote"], cell_id, kind, home)), fds[:1])
+        except OSError as error:  # no memory, descriptor or process is left for it
+            os.write(2, f"cell could not be made: {error!r}\n".encode())
+            if cell.init_pid:
+                os.kill(cell.init_pid, _SIGKILL)
+            self._give_up(cell_id, cell)
+        else:
+            self.mains[pid] = cell_id
+            self.cells[cell_id] = cell
+            if self.config["watch"]:
+                self.control.sendall(pack(("forked", cell_id, (pid, cell.init_pid))))
+        for fd in fds[:1]:
+            os.close(fd)
+
+    def _make(self, cell, owner, home, kind, announcement, group):
+        """Make a cell's namespaces, and have it forked into them; returns its pid. Raises OSError; what was taken is in `cell`."""
+        cell.network = self.networks.enter()
         linux.setns(self.pid_namespace, linux.CLONE_NEWPID)
         linux.unshare(linux.CLONE_NEWPID)
-        init_pid = linux.spawn_init()
-        status_r, status_w = os.pipe2(os.O_CLOEXEC)
-        self.confinement.prepare(owner, home, fds[0] if fds else -1)
-        tree, pid = -1, -1
+        cell.init_pid = linux.spawn_init()
+        pids = self._open_own("pid_for_children")
+        status_r = -1
         try:
-            self.confinement.make_tree()
-            tree = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
-            pid = os.fork()
-        except OSError as error:
-            os.write(2, f"cell could not be made: {error!r}\n".encode())
-        if pid == 0:
             try:
-                return self._become_cell(cell_id, kind, home, status_r, status_w)
-            except BaseException as error:  # whatever it was, this process must not go on as a second zygote
-                os.write(2, f"cell could not be made: {error!r}\n".encode())
-                os._exit(125)
-        linux.setns(self.mount_namespace, linux.CLONE_NEWNS)
-        cell = _Cell(init_pid, network, tree, status_w, oom_fd)
-        os.close(status_r)
-        for fd in fds:
-            os.close(fd)
-        if pid < 0:
-            os.kill(init_pid, _SIGKILL)
-            self._give_up(cell_id, cell)
-            return None
-        self.mains[pid] = cell_id
-        self.cells[cell_id] = cell
-        if self.config["watch"]:
-            self.control.sendall(pack(("forked", cell_id, (pid, init_pid))))
-        return None
+                self.mounts.make(owner, home)
+                cell.tree = self._open_own("mnt")
+            finally:
+                linux.setns(self.mount_namespace, linux.CLONE_NEWNS)
+            status_r, cell.status_fd = os.pipe2(os.O_CLOEXEC)
+            received = (pids, cell.network.fd, cell.tree, *(group or [pids]), cell.status_fd, status_r)
+            return self.template.fork(owner, kind, announcement, received)
+        finally:
+            os.close(pids)
+            if status_r >= 0:
+                os.close(status_r)
 
-    def _become_cell(self, cell_id, kind, home, status_r, status_w):
-        self.confinement.enter()
-        os.dup2(status_r, _STATUS_R, inheritable=False)
-        os.dup2(status_w, _STATUS_W, inheritable=False)
-        linux.close_from(_STATUS_W + 1)  # first of all: the zygote may have more open than a cell may
-        job_r, job_w = os.pipe()
-        out_r, out_w = os.pipe()
-        err_r, err_w = os.pipe()
-        workspace = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        for fd, standard in ((job_r, 0), (out_w, 1), (err_w, 2)):
-            os.dup2(fd, standard)
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _bytes_of((job_w, out_r, err_r, _STATUS_R, workspace)))
-        self.cells_socket.sendmsg([pack((self.config["zygote"], cell_id, kind, home))], [rights])
-        self.cells_socket.detach()
-        self.control.detach()
-        os.dup2(_STATUS_W, STATUS_FD, inheritable=False)
-        linux.close_from(STATUS_FD + 1)
-        if kind == "node":
-            argv = self.config["node"]
-            os.close(STATUS_FD)
-            linux.prctl(linux.PR_SET_DUMPABLE, 1)
-            os.execve(argv[0], argv, dict(os.environ))
-        return True
+    def _open_own(self, namespace):
+        return os.open("self/ns/" + namespace, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
 
     def _reap(self):
         while True:
@@ -161,6 +136,8 @@ class Zygote:
                 return
             if pid == 0:
                 return
+            if pid == self.template.pid:
+                os._exit(1)  # the supervisor starts another zygote
             cell_id = self.mains.pop(pid)
             cell = self.cells.pop(cell_id)
             os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
@@ -177,7 +154,10 @@ class Zygote:
         for fd in (cell.status_fd, cell.oom_fd):
             if fd >= 0:
                 os.close(fd)
-        self.ending.append(cell)
+        if cell.init_pid:
+            self.ending.append(cell)
+        elif cell.network is not None:
+            self.networks.give_back(cell.network)
         self.control.sendall(pack(("ended", cell_id)))
         if cell.tree >= 0:
             os.close(cell.tree)
@@ -194,10 +174,6 @@ class Zygote:
 
 def _ints(raw):
     return [int.from_bytes(raw[at : at + 4], sys.byteorder) for at in range(0, len(raw) - len(raw) % 4, 4)]
-
-
-def _bytes_of(fds):
-    return b"".join([fd.to_bytes(4, sys.byteorder) for fd in fds])
 
 
 def _oom_kills(fd):
@@ -243,12 +219,10 @@ def start():
     seal_tree()
     os.chdir("/workspace")
     set_zygote_limits()
-    zygote = Zygote(config)
+    template = start_template(config)
+    if template is None:
+        return
+    os.close(CELLS_FD)
+    zygote = Zygote(config, template)
     install(config["seccomp_zygote"])
-    for name in [name for name in sys.modules if name == "cell" or name.startswith("cell.")]:
-        del sys.modules[name]  # a program sees no trace of these
-    python.remember_modules()
-    compile("print(1)", "main.py", "exec")  # the first call builds tables that every cell would build again
-    gc.collect()
-    gc.freeze()
-    return zygote.serve()
+    zygote.serve()
