@@ -32,6 +32,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 _PR_GET_TID_ADDRESS = 40
 
+MADV_POPULATE_WRITE = 23
 WALL = 0x40000000
 _CLOSE_RANGE = 436
 _GET_ROBUST_LIST = {"x86_64": 274, "aarch64": 100}
@@ -40,6 +41,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _libc.clone.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
@@ -98,6 +100,16 @@ def prctl(option, first=0, second=0):
 def syscall(number, *arguments):
     """A system call by number; ints and bytes or ctypes objects as arguments."""
     return _check(_syscall(ctypes.c_long(number), *arguments), f"syscall {number}")
+
+
+def protect(address, size, protection):
+    """mprotect(2)."""
+    _check(_libc.mprotect(address, size, protection), "mprotect")
+
+
+def populate(address, size):
+    """madvise(2) with MADV_POPULATE_WRITE: copy these pages now. Linux 5.14 and newer."""
+    _check(_libc.madvise(address, size, MADV_POPULATE_WRITE), "madvise")
 
 
 def tid_address():

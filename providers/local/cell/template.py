@@ -13,7 +13,7 @@ import gc
 import os
 import sys
 
-from cell import linux, python
+from cell import linux, pages, python
 from cell.rehearsal import rehearse
 from cell.confine import FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
 from cell.seccomp import install
@@ -84,11 +84,12 @@ def _serve(zygote_fd, config):
     ruleset = make_ruleset(abi) if abi else zygote_fd  # without one its place is taken all the same, so that the next ones are known
     _keep(config, *[sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cell"])  # a program sees no trace of these
     python.remember_modules()
-    rehearse()
+    pages.copy_file_pages_at_fork()
+    written = rehearse()
     os.dup2(zygote_fd, FORK_FD)
     os.dup2(ruleset, _RULESET_FD)
     linux.close_from(FIRST_RECEIVED)
-    confinement = Confinement(config, _RULESET_FD if abi else -1)
+    confinement = Confinement(config, _RULESET_FD if abi else -1, written)
     install(config["seccomp_zygote"])
     before_fork, after_fork = ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child
     _keep(confinement)
