@@ -33,6 +33,9 @@ PR_SET_NO_NEW_PRIVS = 38
 _PR_GET_TID_ADDRESS = 40
 
 MADV_POPULATE_WRITE = 23
+_MADV_HUGEPAGE = 14
+_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
+_FAILED = ctypes.c_void_p(-1).value
 WALL = 0x40000000
 _CLOSE_RANGE = 436
 _GET_ROBUST_LIST = {"x86_64": 274, "aarch64": 100}
@@ -41,6 +44,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_libc.mremap.restype = ctypes.c_void_p
+_libc.mremap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p)
 _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _libc.clone.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
@@ -107,9 +113,28 @@ def protect(address, size, protection):
     _check(_libc.mprotect(address, size, protection), "mprotect")
 
 
-def populate(address, size):
-    """madvise(2) with MADV_POPULATE_WRITE: copy these pages now. Linux 5.14 and newer."""
-    _check(_libc.madvise(address, size, MADV_POPULATE_WRITE), "madvise")
+def map_aligned(size):
+    """New memory aligned to its size, for which a huge page is wanted. Raises OSError."""
+    area = _libc.mmap(None, 2 * size, 3, 0x22, -1, 0)  # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+    if area in (None, _FAILED):
+        raise OSError(ctypes.get_errno(), "mmap")
+    address = -(-area // size) * size
+    unmap(area, address - area)
+    unmap(address + size, area + size - address)
+    _libc.madvise(address, size, _MADV_HUGEPAGE)
+    return address
+
+
+def unmap(address, size):
+    """munmap(2); of nothing it does nothing."""
+    if size:
+        _check(_libc.munmap(address, size), "munmap")
+
+
+def move_mapping(address, target, size):
+    """mremap(2): put memory in the place of what is at the target."""
+    if _libc.mremap(address, size, size, _MREMAP_MAYMOVE | _MREMAP_FIXED, target) != target:
+        raise OSError(ctypes.get_errno(), "mremap")
 
 
 def tid_address():
@@ -153,7 +178,7 @@ _init_page = 0
 def _map_code(code):
     """Two new pages: the first holds the instructions and can't be written any more, the second is free. Returns their address."""
     page = _libc.mmap(None, 2 * _PAGE, 3, 0x22, -1, 0)  # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
-    if page in (None, ctypes.c_void_p(-1).value):
+    if page in (None, _FAILED):
         raise MemoryError("mmap")
     ctypes.memmove(page, code, len(code))
     _check(_libc.mprotect(page, _PAGE, 5), "mprotect")  # PROT_READ | PROT_EXEC

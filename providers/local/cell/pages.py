@@ -13,24 +13,53 @@ from cell import linux
 _PAGE = 4096
 _ENTRY = 8  # bytes of a page's entry in /proc/self/pagemap
 _OWN = 1 << 63 | 1 << 56  # the page is there, and nobody else has it
-_READ, _WRITE, _EXECUTE = 1, 2, 4
+_HUGE = 2 << 20
+_READ, _EXECUTE = 1, 4
 
 
-def copy_file_pages_at_fork():
-    """Let a fork copy the page tables of this process's libraries: the kernel does that for a mapping that has a page of its own.
+def use_huge_pages():
+    """Put the interpreter's program text into huge pages, as far as it fills any.
 
-    Where it is not allowed (SELinux) a new process finds these pages as it needs them.
+    A fork copies one entry for each of them, and the new process need not look up the five hundred small pages in it one by one.
+    Where the kernel has no huge page to give, or forbids programs in memory without a file (SELinux), all stays as it is.
     """
-    for start, end, rights, name in _mappings():
-        if name.startswith("/") and "w" not in rights and rights[3] == "p" and rights != "---p":
-            protection = (_READ if "r" in rights else 0) | (_EXECUTE if "x" in rights else 0)
+    for start, end, executable in _read_only_files():
+        for address in range(-(-start // _HUGE) * _HUGE, end - _HUGE + 1, _HUGE):
+            copy = linux.map_aligned(_HUGE)
             try:
-                linux.protect(start, end - start, protection | _READ | _WRITE)
-                byte = ctypes.c_char.from_address(start)
-                byte.value = byte.value  # the same: it is the write that makes the page ours
-                linux.protect(start, end - start, protection)
+                ctypes.memmove(copy, address, _HUGE)
+                linux.protect(copy, _HUGE, _READ | (_EXECUTE if executable else 0))
+                if _is_huge(copy):
+                    linux.move_mapping(copy, address, _HUGE)  # the same bytes at the same place: even this call returns to them
+                    continue
             except OSError:
-                return
+                pass
+            linux.unmap(copy, _HUGE)
+            return
+
+
+def _is_huge(address):
+    here = False
+    with open("/proc/self/smaps", encoding="utf-8", errors="surrogateescape") as maps:
+        for line in maps:
+            word, _, rest = line.partition(" ")
+            if "-" in word:
+                here = word.startswith(f"{address:08x}-")
+            elif here and word == "AnonHugePages:":
+                return int(rest.split()[0]) * 1024 == _HUGE
+    return False
+
+
+def _read_only_files():
+    """The stretches of neighbouring mappings of files that are only read or executed: start, end, and whether any is executable."""
+    found = []
+    for start, end, rights, name in _mappings():
+        if name.startswith("/") and rights in ("r--p", "r-xp"):
+            if found and found[-1][1] == start:
+                found[-1] = (found[-1][0], end, found[-1][2] or rights[2] == "x")
+            else:
+                found.append((start, end, rights[2] == "x"))
+    return found
 
 
 def written_by(run):

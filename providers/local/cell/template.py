@@ -84,7 +84,7 @@ def _serve(zygote_fd, config):
     ruleset = make_ruleset(abi) if abi else zygote_fd  # without one its place is taken all the same, so that the next ones are known
     _keep(config, *[sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cell"])  # a program sees no trace of these
     python.remember_modules()
-    pages.copy_file_pages_at_fork()
+    pages.use_huge_pages()
     written = rehearse()
     os.dup2(zygote_fd, FORK_FD)
     os.dup2(ruleset, _RULESET_FD)
