@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from sandql.providers.local.cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, pack, unpack
+from sandql.providers.local.cell.wire import BIND_NOW, CELLS_FD, CONTROL_FD, MAX_PACKET, pack, unpack
 from sandql.providers.local.cgroup import Cgroups
 from sandql.providers.local.cputime import PROCESSORS
 from sandql.providers.local.watchdog import Watchdog
@@ -301,7 +301,7 @@ class Supervisor:
             os.closerange(5, os.sysconf("SC_OPEN_MAX"))
             os.umask(0o022)
             os.chdir(self.config["run_dir"])
-            os.execve(self.config["python"], ["python3", "main.py"], self.config["env"])
+            os.execve(self.config["python"], ["python3", "main.py"], {**self.config["env"], BIND_NOW: "1"})
         finally:
             os._exit(126)
 

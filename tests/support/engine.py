@@ -142,6 +142,20 @@ def zygotes_of(supervisor: int) -> list[int]:
     return [pid for pid in descendants(supervisor) if status_of(pid).get("PPid") == str(supervisor)]
 
 
+def template_of(zygote: int) -> int:
+    """The pid of the process that a zygote has its cells forked from. Fails when there is not exactly one."""
+    depth = len(status_of(zygote).get("NSpid", "").split())
+    (found,) = [pid for pid in descendants(zygote) if len(status_of(pid).get("NSpid", "").split()) == depth]
+    return found
+
+
+def cells_of(zygote: int) -> list[int]:
+    """The pids of the first programs of a zygote's cells: second in a pid namespace one deeper than the zygote's."""
+    depth = len(status_of(zygote).get("NSpid", "").split())
+    inside = {pid: status_of(pid).get("NSpid", "").split() for pid in descendants(zygote)}
+    return [pid for pid, numbers in inside.items() if len(numbers) == depth + 1 and numbers[-1] == "2"]
+
+
 def _own() -> list[int]:
     return [pid for pid in _supervisors(os.getpid()) if pid not in _others]
 

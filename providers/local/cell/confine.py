@@ -73,10 +73,10 @@ class Confinement:
     What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and six descriptors with it,
     numbered from FIRST_RECEIVED: the cell's pid, network and mount namespaces, the file that puts it into its control group (anything
     where `config` knows of none), and both ends of its status pipe. `config` is the zygote's, `ruleset` the descriptor of a Landlock
-    ruleset or -1, `written` the ranges of memory that programs write to. A cell that has left `run` has no capability, and no system call gives it one; the server has been told of it.
+    ruleset or -1. A cell that has left `run` has no capability, and no system call gives it one; the server has been told of it.
     """
 
-    def __init__(self, config, ruleset, written):
+    def __init__(self, config, ruleset):
         self._told = ctypes.c_int32(0)  # what the zygote is told next: a pid, an error number below 0; at first 0
         self._kind = ctypes.c_uint64()
         pids, network, mounts, group, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
@@ -127,8 +127,6 @@ class Confinement:
         if ruleset >= 0:
             script.add("landlock_restrict_self", ruleset, 0)
         script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, prepare(config["seccomp_cell"]))
-        for address, size in written:
-            script.add("madvise", address, size, linux.MADV_POPULATE_WRITE)
         script.add("sendmsg", CELLS_FD, sent.address, 0)
         for fd, standard, flags in ((job_r, 0, 0), (out_w, 1, 0), (err_w, 2, 0), (status_w, STATUS_FD, os.O_CLOEXEC)):
             script.add("dup3", fd, standard, flags)

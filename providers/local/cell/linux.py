@@ -32,7 +32,6 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 _PR_GET_TID_ADDRESS = 40
 
-MADV_POPULATE_WRITE = 23
 _MADV_HUGEPAGE = 14
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
@@ -52,6 +51,7 @@ _libc.clone.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 _libc.sigprocmask.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_libc.getenv.restype = ctypes.c_void_p
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 # Looked up here, once, so that no cell has to.
@@ -84,6 +84,14 @@ def pivot_root(new, old):
 def unshare(flags):
     """unshare(2)."""
     _check(_unshare(flags), "unshare")
+
+
+def forget_variable(name):
+    """Remove a variable of the environment, and its text in /proc/self/environ."""
+    value = _libc.getenv(name.encode())
+    size = len(name) + 1 + len(os.environ[name])
+    ctypes.memset(value - len(name) - 1, 0, size)
+    del os.environ[name]
 
 
 def signal_descriptor(number):

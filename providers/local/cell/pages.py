@@ -1,18 +1,9 @@
-"""What memory a cell touches, so that it is at hand before its program comes.
-
-After a fork a page that is written to is copied first, and a page of a mapped file has to be looked up again: each costs microseconds,
-some hundred of them most of what a short program takes. It is nearly the same pages each time.
-"""
+"""Huge pages for an interpreter that is forked again and again."""
 
 import ctypes
-import os
-import struct
 
 from cell import linux
 
-_PAGE = 4096
-_ENTRY = 8  # bytes of a page's entry in /proc/self/pagemap
-_OWN = 1 << 63 | 1 << 56  # the page is there, and nobody else has it
 _HUGE = 2 << 20
 _READ, _EXECUTE = 1, 4
 
@@ -60,43 +51,6 @@ def _read_only_files():
             else:
                 found.append((start, end, rights[2] == "x"))
     return found
-
-
-def written_by(run):
-    """The ranges of memory, each an address and a size, that a forked process writes to when it calls `run`."""
-    mappings = [(start, end) for start, end, rights, _ in _mappings() if rights == "rw-p"]
-    # What is looked at must not be changed by looking: all that this needs is made before.
-    entries = [(start // _PAGE * _ENTRY, bytearray((end - start) // _PAGE * _ENTRY)) for start, end in mappings]
-    answer = os.memfd_create("pages")
-    pid = os.fork()
-    if pid == 0:
-        try:
-            run()
-            linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else its own entries in /proc belong to root
-            pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
-            for at, found in entries:
-                os.preadv(pagemap, [found], at)
-                os.write(answer, found)
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
-    with open(answer, "rb") as file:
-        file.seek(0)
-        found = file.read()
-    if len(found) != sum(len(buffer) for _, buffer in entries):
-        return []  # a kernel that does not tell
-    addresses = [address for start, end in mappings for address in range(start, end, _PAGE)]
-    return _ranges([at for at, entry in zip(addresses, struct.unpack(f"={len(addresses)}Q", found), strict=True) if entry & _OWN == _OWN])
-
-
-def _ranges(addresses):
-    ranges = []
-    for address in addresses:
-        if ranges and sum(ranges[-1]) == address:
-            ranges[-1] = (ranges[-1][0], ranges[-1][1] + _PAGE)
-        else:
-            ranges.append((address, _PAGE))
-    return ranges
 
 
 def _mappings():

@@ -21,7 +21,6 @@ _NUMBERS = {
     "dup3": (292, 24),
     "fcntl": (72, 25),
     "landlock_restrict_self": (446, 446),
-    "madvise": (28, 233),
     "mount": (165, 40),
     "openat": (257, 56),
     "pipe2": (293, 59),

@@ -85,11 +85,11 @@ def _serve(zygote_fd, config):
     _keep(config, *[sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cell"])  # a program sees no trace of these
     python.remember_modules()
     pages.use_huge_pages()
-    written = rehearse()
+    rehearse()
     os.dup2(zygote_fd, FORK_FD)
     os.dup2(ruleset, _RULESET_FD)
     linux.close_from(FIRST_RECEIVED)
-    confinement = Confinement(config, _RULESET_FD if abi else -1, written)
+    confinement = Confinement(config, _RULESET_FD if abi else -1)
     install(config["seccomp_zygote"])
     before_fork, after_fork = ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child
     _keep(confinement)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LENGTH = 4
+BIND_NOW = "LD_BIND_NOW"  # a zygote's libraries are bound at its start, so that no cell has to bind them
 MAX_PACKET = 64 * 1024
 CONTROL_FD = 3  # a zygote's socket to its supervisor
 FORK_FD = 3  # a template's socket to its zygote

@@ -16,7 +16,7 @@ from cell.networks import Networks
 from cell.seccomp import install
 from cell.template import start_template
 from cell.tree import CellMounts, build_tree, private_paths, seal_tree
-from cell.wire import CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
+from cell.wire import BIND_NOW, CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, unpack
 
 _SIGKILL = 9
 _SIGCHLD = 17
@@ -189,6 +189,7 @@ def start():
     The supervisor writes the uid map, since mapping more than one uid needs its rights; the process that it started forks the
     real zygote into a new pid namespace and ends.
     """
+    linux.forget_variable(BIND_NOW)
     os.setsid()  # no terminal's Ctrl-C comes here
     # The supervisor ignores these two, and what is ignored is inherited: a program must find them as a shell would leave them.
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)

@@ -13,7 +13,20 @@ import pytest
 from sandql.core.values import Output, RunRequest
 from sandql.providers.base import Provider
 from sandql.providers.local.supervisor import HOST_UID_BASE, UIDS
-from tests.support.engine import SLEEPER, descendants, family, open_descriptors, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import (
+    SLEEPER,
+    cells_of,
+    descendants,
+    family,
+    open_descriptors,
+    open_provider,
+    run,
+    status_of,
+    supervisor_of,
+    template_of,
+    until,
+    zygotes_of,
+)
 
 _FAMILY = b"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(100)\nprint('up', flush=True)\ntime.sleep(100)"
 _as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has uids to give and may look at what is not its own")
@@ -94,8 +107,10 @@ async def test_every_descriptor_of_a_helper_is_known() -> None:
         kinds = [_kind(target) for target in open_descriptors(zygote).values()]
         known = {"pipe", "socket", "cgroup", "mnt", "pid", "net", "anon_inode:[signalfd]", "anon_inode:[landlock-ruleset]", "/proc/net", "/proc"}
         assert set(kinds) <= known, open_descriptors(zygote)
-        # A third one is there for a moment, while a network namespace is made.
+        # Two sockets, to the supervisor and the template; a third one is there for a moment, while a network namespace is made.
         assert await until(lambda: [_kind(target) for target in open_descriptors(zygote).values()].count("socket") == 2)
+        kinds = [_kind(target) for target in open_descriptors(template_of(zygote)).values()]
+        assert sorted(kinds) == ["anon_inode:[landlock-ruleset]", "pipe", "pipe", "pipe", "socket", "socket"], open_descriptors(template_of(zygote))
         running = [pid for pid in descendants(zygote) if status_of(pid)["NSpid"].split()[-1] != "1" and len(open_descriptors(pid)) == 3]
         assert len(running) >= 4  # two programs and their children
         for pid in running:
@@ -107,18 +122,18 @@ async def test_parked_cells_hold_their_pipes_only() -> None:
     async with open_provider(pool_size=3, node_pool_size=0):
         (zygote,) = zygotes_of(supervisor_of())
 
-        def mains() -> list[int]:
-            return [pid for pid in descendants(zygote) if status_of(pid).get("NSpid", "1").split()[-1] == "2"]
+        def ready() -> bool:
+            return len(cells_of(zygote)) == 3 and all(len(open_descriptors(pid)) == 4 for pid in cells_of(zygote))
 
-        assert await until(lambda: len(mains()) == 3 and all(len(open_descriptors(pid)) == 4 for pid in mains()))
-        for pid in mains():
+        assert await until(ready)
+        for pid in cells_of(zygote):
             assert [_kind(target) for _, target in sorted(open_descriptors(pid).items())] == ["pipe"] * 4
 
 
 @pytest.mark.unprivileged
 async def test_a_run_that_is_given_up_leaves_no_process() -> None:
     async with open_provider(pool_size=1, node_pool_size=0) as provider:
-        assert await until(lambda: len(family()) == 4, 3)
+        assert await until(lambda: len(family()) == 5, 3)
         quiet = set(family())
         for _ in range(3):
             async with _at_work(provider, fresh=3, homes=()):
@@ -130,14 +145,14 @@ async def test_a_run_that_is_given_up_leaves_no_process() -> None:
 @pytest.mark.unprivileged
 async def test_cancelling_leaves_no_process() -> None:
     async with open_provider(pool_size=1, node_pool_size=0) as provider:
-        assert await until(lambda: len(family()) == 4, 3)
+        assert await until(lambda: len(family()) == 5, 3)
         running = [asyncio.ensure_future(run(provider, SLEEPER)) for _ in range(4)]
-        assert await until(lambda: len(family()) >= 10)
+        assert await until(lambda: len(family()) >= 11)
         for task in running:
             task.cancel()
         await asyncio.wait(running, timeout=5)
         assert all(task.cancelled() for task in running)
-        assert await until(lambda: len(family()) == 4), family()
+        assert await until(lambda: len(family()) == 5), family()
 
 
 def _environment(pid: int) -> set[bytes]:

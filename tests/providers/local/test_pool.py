@@ -14,7 +14,7 @@ import pytest
 from sandql.core.errors import ResourceError
 from sandql.core.values import Completed, Limits, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import HANG_S, SLEEPER, descendants, family, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import HANG_S, SLEEPER, cells_of, family, open_provider, run, status_of, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -122,15 +122,7 @@ async def test_a_cold_start_is_not_a_slow_one() -> None:
 
 
 def _cells() -> list[int]:
-    """The first programs of all cells: second in a pid namespace that is two deeper than ours."""
-    found: list[int] = []
-    for zygote in zygotes_of(supervisor_of()):
-        depth = len(status_of(zygote).get("NSpid", "").split())
-        for pid in descendants(zygote):
-            inside = status_of(pid).get("NSpid", "").split()
-            if len(inside) == depth + 1 and inside[-1] == "2":
-                found.append(pid)
-    return found
+    return [pid for zygote in zygotes_of(supervisor_of()) for pid in cells_of(zygote)]
 
 
 def _parked() -> int:
