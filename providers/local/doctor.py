@@ -55,7 +55,7 @@ def _first_run(execution: Execution | str, before: list[Finding]) -> Finding:
 def _try_engine(settings: Settings) -> tuple[Execution | str, Sequence[Language]]:
     """Start the engine beside a server that may be running, in a folder of its own, and run a program."""
     with tempfile.TemporaryDirectory(prefix="sandql-doctor-") as folder:
-        small = settings.model_copy(update={"state_dir": Path(folder), "pool_size": 1, "node_pool_size": 0})
+        small = settings.model_copy(update={"state_dir": Path(folder), "pool_size": 1, "node_pool_size": 0, "program_pool_size": 0})
         return asyncio.run(_run_once(LocalProvider(small)))
 
 

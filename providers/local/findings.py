@@ -99,7 +99,7 @@ def _not_tried(name: str) -> Finding:
 
 
 def _namespace_limits(settings: Settings) -> Finding:
-    wanted = settings.max_concurrent_runs + settings.pool_size + settings.node_pool_size
+    wanted = settings.max_concurrent_runs + settings.pool_size + settings.node_pool_size + settings.program_pool_size
     limits = {name: _number(f"/proc/sys/user/max_{name}_namespaces") for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")}
     low = {name: value for name, value in limits.items() if value is not None and value < wanted}
     detail = ", ".join(f"max_{name}_namespaces = {value}" for name, value in low.items()) or f"for {wanted} cells and more"
@@ -142,7 +142,7 @@ def _memory_groups(settings: Settings, is_root: bool) -> Finding:
 
 def _open_files(settings: Settings) -> Finding:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    wanted = _FDS_OF_A_RUN * (settings.max_concurrent_runs + settings.pool_size + settings.node_pool_size) + 256
+    wanted = _FDS_OF_A_RUN * (settings.max_concurrent_runs + settings.pool_size + settings.node_pool_size + settings.program_pool_size) + 256
     enough = hard == resource.RLIM_INFINITY or hard >= wanted
     detail = f"at most {'any number' if hard == resource.RLIM_INFINITY else hard}, {wanted} are wanted for {settings.max_concurrent_runs} runs"
     mend = f"Raise the hard limit to {wanted}: LimitNOFILE={wanted} in the service's unit, or `ulimit -Hn {wanted}` by root before the start."

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from sandql.core.settings import Settings
 from sandql.core.values import Limits, MiB, RunRequest
 from sandql.providers.local.cell.wire import frame
 from sandql.providers.local.languages import Toolchain
+from sandql.providers.local.program_steps import program_steps
 
 # Variables that an interpreter or libc reads when it starts: a program that is given one gets an interpreter started with it.
 _READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "NODE_", "OPENSSL_", "SSL_", "TZ", "HOME", "PATH", "UV_")
@@ -37,11 +38,15 @@ class Job:
 
 
 class Jobs:
-    """Makes jobs for the languages of this host."""
+    """Makes jobs for the languages of this host. `env` is what every program finds, `parked` the kinds of cells that wait."""
 
-    def __init__(self, toolchains: Mapping[str, Toolchain], settings: Settings, *, node_parked: bool, memory_grouped: bool) -> None:
+    def __init__(
+        self, toolchains: Mapping[str, Toolchain], settings: Settings, env: Mapping[str, str], *, parked: Container[str], memory_grouped: bool
+    ) -> None:
         self._toolchains = toolchains
-        self._node_parked = node_parked
+        self._env = env
+        self._parked = parked
+        self._machine = os.uname().machine
         self._grouped = memory_grouped
         self._made_with = cell_limits(widest_limits(settings), memory_grouped=memory_grouped)
 
@@ -63,8 +68,13 @@ class Jobs:
         plain = not any(name.startswith(_READ_AT_START) for name in request.env)
         changes = self._changes(limits)
         as_made = max(changes[:-1]) == _AS_IT_IS and limits.cpu_ms >= limits.wall_ms
-        if fresh and self._node_parked and plain and as_made and request.language == "javascript":
+        if fresh and "node" in self._parked and plain and as_made and request.language == "javascript":
             return Job(self.new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
+        if fresh and "program" in self._parked and as_made and compile_argv is None and not request.files and request.language != "python":
+            env = {**self._env, **toolchain.env, **request.env}
+            steps = program_steps(self._machine, file_name, request.code, [*run, *request.args], env)
+            if steps is not None:
+                return Job(self.new_id(), "program", steps + request.stdin, None)
         message = (
             request.language == "python" and plain,
             file_name,

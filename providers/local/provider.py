@@ -58,11 +58,13 @@ class LocalProvider:
         pools = {"python": settings.pool_size}
         if node is not None and settings.node_pool_size:
             pools["node"] = settings.node_pool_size
+        if settings.program_pool_size:
+            pools["program"] = settings.program_pool_size
         config = self._supervisor_config(python, run_dir.path, node)
         self._engine = Engine(EngineConfig(config, pools, settings.max_concurrent_runs, settings.max_queued_runs))
         self._stack.push_async_callback(self._engine.aclose)
         await self._start_engine()
-        self._jobs = Jobs(self._toolchains, settings, node_parked="node" in pools, memory_grouped=self._engine.cgroup != "none")
+        self._jobs = Jobs(self._toolchains, settings, config["env"], parked=pools, memory_grouped=self._engine.cgroup != "none")
         sweeper = asyncio.create_task(self._sweep_homes())
         self._stack.callback(sweeper.cancel)
 
@@ -125,8 +127,9 @@ class LocalProvider:
             path = f"{prefix}/bin:{path}"
         mounts |= {name for name in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64") if os.path.isdir(name) and not os.path.islink(name)}
         machine = os.uname().machine
+        shell = self._toolchains.get("bash")
         waiter = Path(__file__).with_name("wait.cjs").read_text()
-        env = {"PATH": path, "HOME": "/workspace", "LANG": "C.UTF-8", "USER": "sandbox"}
+        env = {"PATH": path, "HOME": "/workspace", "LC_CTYPE": "C.UTF-8", "USER": "sandbox", "SHELL": "/bin/sh"}
         return {
             "group": str(os.getpid()),
             "memory_bytes": settings.memory_bytes,
@@ -145,6 +148,7 @@ class LocalProvider:
                 "seccomp_cell": build_filter(machine, "cell"),
                 "limits": {grouped: cell_limits(widest_limits(settings), memory_grouped=grouped) for grouped in (True, False)},
                 "node": [*node.run[:-1], _NODE_WAITER] if node else None,
+                "shell": shell.run[0] if shell else None,
             },
         }
 

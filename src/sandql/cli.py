@@ -94,7 +94,7 @@ def run(
     from sandql.core.log import configure_logging
 
     # One run needs one cell; the pools of a server would only be made and thrown away.
-    settings = _settings(pool_size=1, node_pool_size=0)
+    settings = _settings(pool_size=1, node_pool_size=0, program_pool_size=0)
     # Beside a program's own output only what went wrong is of interest.
     configure_logging(settings.log_format, "debug" if settings.log_level == "debug" else "warning")
     try:

@@ -20,7 +20,7 @@ def content_of(name: str) -> bytes:
 
 
 async def main(state_dir: Path, prefix: str) -> None:
-    provider = make_provider("local", load_settings(state_dir=state_dir, pool_size=4, node_pool_size=0))
+    provider = make_provider("local", load_settings(state_dir=state_dir, pool_size=4, node_pool_size=0, program_pool_size=0))
     await provider.start()
     async with under_load(provider):
         sys.stdout.write("ready\n")

@@ -56,7 +56,7 @@ async def test_kill(choose: Callable[[], int]) -> None:
     groups = cgroup_folders(os.getpid())
     seen: set[tuple[int, str]] = set()
     took: list[float] = []
-    async with open_provider(pool_size=4, node_pool_size=0) as provider:
+    async with open_provider(pool_size=4, node_pool_size=0, program_pool_size=0) as provider:
         isolation = provider.isolation()
         async with under_load(provider) as load:
             for _ in range(_TIMES):

@@ -84,7 +84,7 @@ def _mounts() -> list[str]:
 
 
 async def test_nothing_leaks() -> None:
-    async with open_provider(pool_size=_POOL, node_pool_size=0) as provider:
+    async with open_provider(pool_size=_POOL, node_pool_size=0, program_pool_size=0) as provider:
         await _run_all(provider, 60)  # what is kept for later use is there from now on
         supervisor = supervisor_of()
         helpers = [supervisor, *zygotes_of(supervisor)]

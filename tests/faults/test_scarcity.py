@@ -57,7 +57,7 @@ async def _make_homes(provider: Provider, count: int) -> None:
 @_needs_mount
 async def test_a_full_disk_is_said_and_nothing_is_half_written() -> None:
     with _small_disk("3m") as disk:
-        async with open_provider(state_dir=disk, pool_size=1, node_pool_size=0) as provider:
+        async with open_provider(state_dir=disk, pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
             async with provider.home("alice") as sandbox:
                 await sandbox.write_file("kept.txt", b"old")
                 for path in ("new.bin", "kept.txt", "folder/new.bin"):
@@ -77,7 +77,7 @@ async def test_a_full_disk_is_said_and_nothing_is_half_written() -> None:
 @_needs_mount
 async def test_a_disk_without_inodes_makes_no_home_and_says_so() -> None:
     with _small_disk("3m", inodes=24) as disk:
-        async with open_provider(state_dir=disk, pool_size=1, node_pool_size=0) as provider:
+        async with open_provider(state_dir=disk, pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
             with pytest.raises(ResourceError, match="disk is full"):
                 await _make_homes(provider, 30)
             assert (await run(provider, "print(1)")).stdout == b"1\n"
@@ -87,7 +87,7 @@ async def test_a_disk_without_inodes_makes_no_home_and_says_so() -> None:
 
 async def test_a_file_over_the_servers_own_limit_is_a_resource_error() -> None:
     """As a disk that fills up while a file is written, for who may not mount one."""
-    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+    async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
         async with provider.home("alice") as sandbox:
             await sandbox.write_file("kept.txt", b"old")
             soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -122,7 +122,7 @@ def _no_descriptors() -> Generator[None]:
 
 
 async def test_without_descriptors_there_is_a_coded_error_and_then_all_is_well() -> None:
-    async with open_provider(pool_size=3, node_pool_size=0) as provider:
+    async with open_provider(pool_size=3, node_pool_size=0, program_pool_size=0) as provider:
         async with provider.home("alice") as sandbox:
             await sandbox.write_file("kept.txt", b"old")
             before = await _settled_descriptors()
@@ -144,7 +144,7 @@ async def test_without_descriptors_there_is_a_coded_error_and_then_all_is_well()
 
 
 async def test_cells_that_come_while_there_is_no_descriptor_are_not_lost_for_the_pool() -> None:
-    async with open_provider(pool_size=2, node_pool_size=0) as provider:
+    async with open_provider(pool_size=2, node_pool_size=0, program_pool_size=0) as provider:
         for _ in range(3):
             with _no_descriptors():
                 # What is parked is used up; what is to stand in for it cannot be received.

@@ -75,7 +75,7 @@ async def test_kill() -> None:
             acknowledged |= set(_take_acks(process, 1_000_000))
             process.communicate()
             assert await until(lambda members=members: not alive(members)), f"processes are left: {alive(members)}"
-        async with open_provider(state_dir=state_dir, pool_size=1, node_pool_size=0) as provider:
+        async with open_provider(state_dir=state_dir, pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
             assert (await run(provider, "print(1)")).stdout == b"1\n"
             left = {path for pid in servers for path in cgroup_folders(pid)}
             assert not left, f"control groups are left: {left}"

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import resource
+import struct
 import sys
 
 from cell import linux
@@ -21,20 +22,22 @@ from cell.linux import (
     CLONE_PARENT,
     CLONE_PARENT_SETTID,
 )
+from cell.pages import needless_memory
 from cell.rights import Message
 from cell.script import Script, StepFailed
-from cell.seccomp import prepare
+from cell.steps import AT_FDCWD, ROOM_AT
 from cell.tree import add_own_proc
 from cell.wire import ANNOUNCED, CELLS_FD, FORK_FD, STATUS_FD
 
 UID_INSIDE = 1000  # what every cell sees itself as
 FIRST_RECEIVED = 6  # the first descriptor that a template receives: its own are those below
+_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a program must find them at their defaults
 _RECEIVED = 6  # descriptors that come with each cell
 _PLACES = 6  # pieces of memory that its message goes to
 _WORD = 8
+_ANSWER = 4  # bytes of an answer to the zygote
 
 _ALL_FDS = 0xFFFFFFFF
-_AT_FDCWD = -100
 _MSG_CMSG_CLOEXEC = 0x40000000
 _SIGCHLD = 17
 _SIG_SETMASK = 2
@@ -73,27 +76,32 @@ class Confinement:
     What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and six descriptors with it,
     numbered from FIRST_RECEIVED: the cell's pid, network and mount namespaces, the file that puts it into its control group (anything
     where `config` knows of none), and both ends of its status pipe. `config` is the zygote's, `ruleset` the descriptor of a Landlock
-    ruleset or -1. A cell that has left `run` has no capability, and no system call gives it one; the server has been told of it.
+    ruleset or -1. A cell that has made the steps has no capability, and no system call gives it one; the server has been told of it.
+
+    With `alone` a cell goes on to read the steps that start its program, and the template gives up all memory but that of the steps, so
+    that a fork has little to copy; `warm` are files that such a program opens.
     """
 
-    def __init__(self, config, ruleset):
-        self._told = ctypes.c_int32(0)  # what the zygote is told next: a pid, an error number below 0; at first 0
-        self._kind = ctypes.c_uint64()
+    def __init__(self, config, ruleset, *, alone=False, warm=()):
+        script = self._script = Script(room=alone)
+        told = self._told = script.put(bytes(_WORD))  # to the zygote, next: a pid, or an error number below 0; at first 0
+        kind = self._kind = script.put(bytes(_WORD))
+        ids, announcement = script.put(bytes(_IDS_SIZE)), script.put(bytes(ANNOUNCED))
         pids, network, mounts, group, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
         # What a cell opens itself gets the next numbers: the ends of its pipes, and its workspace.
         job_r, job_w, out_r, out_w, err_r, err_w, workspace = range(FIRST_RECEIVED + _RECEIVED, FIRST_RECEIVED + _RECEIVED + 7)
-        ids, announcement = ctypes.create_string_buffer(_IDS_SIZE), ctypes.create_string_buffer(ANNOUNCED)
-        received, sent = Message(_PLACES, (0,) * _RECEIVED), Message(1, (job_w, out_r, err_r, status_r, workspace))
-        self._kept = (received, sent, announcement)  # the steps know only their addresses
-        script = self._script = Script()
+        received = Message(script, _PLACES, (0,) * _RECEIVED)
+        sent = Message(script, 1, (job_w, out_r, err_r, status_r, workspace))
 
+        if alone:
+            for start, size in needless_memory():
+                script.add("munmap", start, size)
         # The template comes back here when it has forked a cell or failed to.
-        script.add("close_range", FIRST_RECEIVED, _ALL_FDS, 0)
-        script.add("write", FORK_FD, self._told, ctypes.sizeof(self._told))
+        self._first = script.add("close_range", FIRST_RECEIVED, _ALL_FDS, 0)
+        script.add("write", FORK_FD, told, _ANSWER)
         script.add("recvmsg", FORK_FD, received.address, _MSG_CMSG_CLOEXEC)
-        entered = script.add("setns", pids, CLONE_NEWPID)
-        forked = _add_fork(script, self._told)
-        self._may_fail = (entered, forked)
+        script.add("setns", pids, CLONE_NEWPID, told, jumps_to=self._first)
+        self._last = _add_fork(script, told, self._first)
 
         # From here on it is the cell.
         script.add("set_robust_list", *linux.robust_list())
@@ -116,30 +124,33 @@ class Confinement:
         script.add_write(b"/proc/self/uid_map", (ids, _IDS_SIZE))
         script.add_write(b"/proc/sys/user/max_inotify_instances", b"8")  # its zygote has 128 for all cells
         _add_pipes(script, (job_w, out_r, err_r, status_r))
-        script.add("openat", _AT_FDCWD, b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0)
-        for kind, value in zip(_LIMITED, config["limits"][config["grouped"]], strict=True):  # from here on it may be able to open nothing
-            if value >= 0:
-                script.add("prlimit64", 0, kind, _limit(kind, value), None)
+        script.add("openat", AT_FDCWD, b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0)
+        _add_limits(script, config["limits"][config["grouped"]])  # from here on it may be able to open nothing
         for capability in range(_capabilities()):
             script.add("prctl", linux.PR_CAPBSET_DROP, capability, 0, 0, 0)
         script.add("prctl", linux.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         script.add("capset", _CAPABILITY_VERSION.to_bytes(4, "little") + bytes(4), bytes(24))
         if ruleset >= 0:
             script.add("landlock_restrict_self", ruleset, 0)
-        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, prepare(config["seccomp_cell"]))
+        program = config["seccomp_cell"]
+        header = struct.pack("@HP", len(program) // 8, script.put(program))  # struct sock_fprog
+        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, script.put(header))
         script.add("sendmsg", CELLS_FD, sent.address, 0)
         for fd, standard, flags in ((job_r, 0, 0), (out_w, 1, 0), (err_w, 2, 0), (status_w, STATUS_FD, os.O_CLOEXEC)):
             script.add("dup3", fd, standard, flags)
         script.add("close_range", STATUS_FD + 1, _ALL_FDS, 0)
+        size, steps = _add_reading(script, warm) if alone else (0, 0)
         script.seal()
-        sent.lay_out((ctypes.addressof(announcement), 0))
+        if alone:
+            script.point(size, 1, script.address(steps, 2))
+        sent.lay_out((announcement, 0))
         received.lay_out(
-            (ctypes.addressof(ids), _IDS_SIZE),
+            (ids, _IDS_SIZE),
             (script.address(gids, 0), 3 * _WORD),
             (script.address(uids, 0), 3 * _WORD),
-            (ctypes.addressof(self._kind), _WORD),
+            (kind, _WORD),
             (sent.size_address(0), _WORD),
-            (ctypes.addressof(announcement), ANNOUNCED),
+            (announcement, ANNOUNCED),
         )
 
     @staticmethod
@@ -154,23 +165,22 @@ class Confinement:
     def run(self):
         """Fork cells until the zygote ends. Returns only in a cell: the number that came as its kind.
 
-        Raises OSError with the name of the step that failed: in the template, where the zygote is gone, and in a cell that could
-        not be made. Either process must end then.
+        Raises OSError, in a cell that could not be made, with the name of the step that failed: then the process must end.
         """
-        while True:
-            try:
-                self._script.run()
-            except StepFailed as error:
-                if error.errno == errno.EPIPE and error.step < self._may_fail[0]:
-                    os._exit(0)  # the zygote is gone
-                if error.step not in self._may_fail:
-                    raise
-                self._told.value = -error.errno
-            else:
-                return self._kind.value
+        try:
+            self._script.run()
+        except StepFailed as error:
+            if error.step <= self._last:
+                os._exit(0)  # the zygote is gone
+            raise
+        return ctypes.c_uint64.from_address(self._kind).value
+
+    def run_alone(self):
+        """Fork cells until the zygote ends, with nothing but the steps. Never returns."""
+        self._script.run_alone()
 
 
-def _add_fork(script, told):
+def _add_fork(script, told, first):
     """Add the fork of a cell, a child of the zygote; after it the template goes on with the first step. Returns its number.
 
     It is clone(2) as libc's fork calls it, but for CLONE_PARENT. There is one thread and nobody holds a lock, so that nothing
@@ -179,16 +189,32 @@ def _add_fork(script, told):
     flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | _SIGCHLD
     tid = linux.tid_address()
     last = (tid, 0) if os.uname().machine == "x86_64" else (0, tid)  # the other one is for a new thread's storage
-    return script.add("clone", flags, 0, told, *last, jumps_to=0)
+    return script.add("clone", flags, 0, told, *last, jumps_to=first)
 
 
 def _add_pipes(script, servers):
     """Add a cell's three pipes; the ends that are the server's don't block."""
-    pair = ctypes.create_string_buffer(8)
+    pair = script.put(bytes(8))
     for _ in range(3):
         script.add("pipe2", pair, 0)
     for fd in servers:
         script.add("fcntl", fd, fcntl.F_SETFL, os.O_NONBLOCK)
+
+
+def _add_limits(script, limits):
+    for kind, value in zip(_LIMITED, limits, strict=True):
+        if value >= 0:
+            script.add("prlimit64", 0, kind, _limit(kind, value), None)
+
+
+def _add_reading(script, warm):
+    """Add the calls that read further steps into the script's room; returns the one that reads their size, and the one that it is for."""
+    for number in _IGNORED_BY_PYTHON:
+        script.add("rt_sigaction", number, bytes(32), None, 8)
+    for path in warm:  # in a new overlay each look-up is a first one, and takes ten times as long
+        script.add("openat", AT_FDCWD, os.fsencode(path), os.O_PATH | os.O_CLOEXEC, 0, opens=True)
+        script.add("close", 0, uses_opened=True)
+    return script.add("read", 0, 0, _WORD), script.add("read", 0, ROOM_AT, 0)
 
 
 def _capabilities():

@@ -33,6 +33,7 @@ PR_SET_NO_NEW_PRIVS = 38
 _PR_GET_TID_ADDRESS = 40
 
 _MADV_HUGEPAGE = 14
+_MAP_FIXED_NOREPLACE = 0x100000
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 WALL = 0x40000000
@@ -123,14 +124,21 @@ def protect(address, size, protection):
 
 def map_aligned(size):
     """New memory aligned to its size, for which a huge page is wanted. Raises OSError."""
-    area = _libc.mmap(None, 2 * size, 3, 0x22, -1, 0)  # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
-    if area in (None, _FAILED):
-        raise OSError(ctypes.get_errno(), "mmap")
+    area = map_memory(2 * size)
     address = -(-area // size) * size
     unmap(area, address - area)
     unmap(address + size, area + size - address)
     _libc.madvise(address, size, _MADV_HUGEPAGE)
     return address
+
+
+def map_memory(size, address=None):
+    """New memory, at an address where there is none yet, or anywhere. Raises OSError."""
+    # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+    found = _libc.mmap(address, size, 3, 0x22 | (_MAP_FIXED_NOREPLACE if address else 0), -1, 0)
+    if found in (None, _FAILED) or address and found != address:
+        raise OSError(ctypes.get_errno(), "mmap")
+    return found
 
 
 def unmap(address, size):
@@ -185,9 +193,7 @@ _init_page = 0
 
 def _map_code(code):
     """Two new pages: the first holds the instructions and can't be written any more, the second is free. Returns their address."""
-    page = _libc.mmap(None, 2 * _PAGE, 3, 0x22, -1, 0)  # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
-    if page in (None, _FAILED):
-        raise MemoryError("mmap")
+    page = map_memory(2 * _PAGE)
     ctypes.memmove(page, code, len(code))
     _check(_libc.mprotect(page, _PAGE, 5), "mprotect")  # PROT_READ | PROT_EXEC
     return page

@@ -3,6 +3,7 @@
 import ctypes
 
 from cell import linux
+from cell.steps import ROOM_AT
 
 _HUGE = 2 << 20
 _READ, _EXECUTE = 1, 4
@@ -39,6 +40,19 @@ def _is_huge(address):
             elif here and word == "AnonHugePages:":
                 return int(rest.split()[0]) * 1024 == _HUGE
     return False
+
+
+def needless_memory():
+    """The address and size of each mapping that a process can do without that only makes the calls of a script.
+
+    Its stack, what libc and the kernel keep of its one thread, the script itself and the kernel's own mappings are not among them.
+    """
+    kept = (linux.tid_address(), ROOM_AT)
+    return [
+        (start, end - start)
+        for start, end, _, name in _mappings()
+        if (name == "[heap]" or name[:1] != "[") and not any(start <= address < end for address in kept)
+    ]
 
 
 def _read_only_files():

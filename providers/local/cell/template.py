@@ -14,6 +14,7 @@ import os
 import sys
 
 from cell import linux, pages, python
+from cell.loading import opened_at_start
 from cell.rehearsal import rehearse
 from cell.confine import FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
 from cell.seccomp import install
@@ -21,7 +22,7 @@ from cell.wire import FORK_FD, STATUS_FD
 
 _SIGKILL = 9
 _RULESET_FD = 5
-_KINDS = ("python", "node")
+_KINDS = ("python", "node", "program")
 _ANSWER = 4  # bytes
 
 
@@ -59,8 +60,11 @@ class Template:
         return int.from_bytes(data, sys.byteorder, signed=True)
 
 
-def start_template(config):
-    """Fork the template. Returns a `Template` in the zygote, and None in each cell."""
+def start_template(config, *, alone=False):
+    """Fork a template. Returns a `Template` in the zygote, and None in each cell that runs Python.
+
+    With `alone` it is one whose cells wait for a program other than Python; see `Confinement`.
+    """
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid:
@@ -71,26 +75,30 @@ def start_template(config):
     try:
         linux.prctl(linux.PR_SET_PDEATHSIG, _SIGKILL)
         ours.detach()
-        _serve(theirs.detach(), config)
+        _serve(theirs.detach(), config, alone)
     except BaseException as error:  # whatever it was, this process must not go on as a second zygote
         os.write(2, f"cell could not be made: {error!r}\n".encode())
         os._exit(125)
     return None
 
 
-def _serve(zygote_fd, config):
+def _serve(zygote_fd, config, alone):
     """Fork cells until the zygote ends. Returns only in a cell."""
     abi = landlock_abi()
     ruleset = make_ruleset(abi) if abi else zygote_fd  # without one its place is taken all the same, so that the next ones are known
     _keep(config, *[sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cell"])  # a program sees no trace of these
     python.remember_modules()
-    pages.use_huge_pages()
-    rehearse()
+    if not alone:
+        pages.use_huge_pages()
+        rehearse()
+    warm = opened_at_start(config["shell"]) if alone and config["shell"] else []
     os.dup2(zygote_fd, FORK_FD)
     os.dup2(ruleset, _RULESET_FD)
     linux.close_from(FIRST_RECEIVED)
-    confinement = Confinement(config, _RULESET_FD if abi else -1)
     install(config["seccomp_zygote"])
+    confinement = Confinement(config, _RULESET_FD if abi else -1, alone=alone, warm=warm)
+    if alone:
+        confinement.run_alone()
     before_fork, after_fork = ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child
     _keep(confinement)
     gc.collect()

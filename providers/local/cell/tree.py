@@ -24,6 +24,7 @@ from cell.script import Script
 WORKSPACE = "/workspace"
 HOMES = "/.homes"
 _EMPTY = b"/.empty"
+_OPTIONS_BYTES, _HOME_BYTES = 160, 256
 
 _MS_NOATIME, _MS_NODIRATIME, _MS_RELATIME = 1024, 2048, 1 << 21
 _ST_RELATIME = 4096  # of statvfs, whose other flags are the mount's
@@ -108,9 +109,9 @@ class CellMounts:
 
     def __init__(self, private, sizes, homes):
         self._sizes = sizes
-        self._options = ctypes.create_string_buffer(160)
-        self._home = ctypes.create_string_buffer(256) if homes else None
         script = self._script = Script()
+        self._options = script.put(b"", _OPTIONS_BYTES)
+        self._home = script.put(b"", _HOME_BYTES) if homes else None
         flags = MS_NOSUID | MS_NODEV
         script.add("unshare", CLONE_NEWNS)
         for path in private:
@@ -132,9 +133,10 @@ class CellMounts:
 
         Raises OSError; the caller may then be in a new namespace without all of them.
         """
-        self._options.value = b"size=%d,nr_inodes=%d,uid=%d,gid=%d,mode=1777" % (*self._sizes, owner, owner)
+        options = b"size=%d,nr_inodes=%d,uid=%d,gid=%d,mode=1777" % (*self._sizes, owner, owner)
+        ctypes.memmove(self._options, options.ljust(_OPTIONS_BYTES, b"\0"), _OPTIONS_BYTES)
         if self._home is not None:
-            self._home.value = os.fsencode(f"{HOMES}/{home}/files")
+            ctypes.memmove(self._home, os.fsencode(f"{HOMES}/{home}/files").ljust(_HOME_BYTES, b"\0"), _HOME_BYTES)
         self._script.run()
 
 

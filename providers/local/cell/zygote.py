@@ -40,9 +40,10 @@ class _Cell:
 class Zygote:
     """The state of one zygote process."""
 
-    def __init__(self, config, template):
+    def __init__(self, config, template, programs):
         self.config = config
         self.template = template
+        self.programs = programs  # the template of cells of that kind
         self.control = _socket.socket(fileno=CONTROL_FD)
         self.cells = {}  # id → _Cell
         self.mains = {}  # pid of a cell's first program → id
@@ -119,7 +120,8 @@ class Zygote:
                 linux.setns(self.mount_namespace, linux.CLONE_NEWNS)
             status_r, cell.status_fd = os.pipe2(os.O_CLOEXEC)
             received = (pids, cell.network.fd, cell.tree, *(group or [pids]), cell.status_fd, status_r)
-            return self.template.fork(owner, kind, announcement, received)
+            template = self.programs if kind == "program" else self.template
+            return template.fork(owner, kind, announcement, received)
         finally:
             os.close(pids)
             if status_r >= 0:
@@ -136,8 +138,8 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if pid == self.template.pid:
-                os._exit(1)  # the supervisor starts another zygote
+            if pid not in self.mains:
+                os._exit(1)  # a template: the supervisor starts another zygote
             cell_id = self.mains.pop(pid)
             cell = self.cells.pop(cell_id)
             os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
@@ -223,7 +225,8 @@ def start():
     template = start_template(config)
     if template is None:
         return
+    programs = None if config["homes"] else start_template(config, alone=True)
     os.close(CELLS_FD)
-    zygote = Zygote(config, template)
+    zygote = Zygote(config, template, programs)
     install(config["seccomp_zygote"])
     zygote.serve()

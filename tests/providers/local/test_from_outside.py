@@ -65,7 +65,7 @@ async def test_no_process_of_a_zygote_or_a_cell_is_root_on_the_host() -> None:
 
 @pytest.mark.unprivileged
 async def test_a_cells_processes_have_no_capability_and_can_get_none() -> None:
-    async with open_provider(pool_size=2, node_pool_size=0) as provider, _at_work(provider):
+    async with open_provider(pool_size=2, node_pool_size=0, program_pool_size=0) as provider, _at_work(provider):
         depth = max(len(status["NSpid"].split()) for status in _below_zygotes().values())
         cells = {
             pid: status for pid, status in _below_zygotes().items() if len(status["NSpid"].split()) == depth and status["NSpid"].split()[-1] != "1"
@@ -78,7 +78,7 @@ async def test_a_cells_processes_have_no_capability_and_can_get_none() -> None:
 
 @_as_root
 async def test_each_run_has_a_uid_of_its_own_and_each_home_one_for_good() -> None:
-    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+    async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
         who = "import os\nprint(open('/proc/self/uid_map').read().split()[1])"
         runs = [(await run(provider, who)).stdout for _ in range(5)]
         assert len(set(runs)) == 5
@@ -99,7 +99,7 @@ async def test_nothing_of_the_servers_environment_is_in_any_helper(monkeypatch: 
 
 @_as_root
 async def test_every_descriptor_of_a_helper_is_known() -> None:
-    async with open_provider(pool_size=2, node_pool_size=0) as provider, _at_work(provider, homes=()):
+    async with open_provider(pool_size=2, node_pool_size=0, program_pool_size=0) as provider, _at_work(provider, homes=()):
         supervisor = supervisor_of()
         (zygote,) = zygotes_of(supervisor)
         kinds = [_kind(target) for target in open_descriptors(supervisor).values()]
@@ -119,7 +119,7 @@ async def test_every_descriptor_of_a_helper_is_known() -> None:
 
 @_as_root
 async def test_parked_cells_hold_their_pipes_only() -> None:
-    async with open_provider(pool_size=3, node_pool_size=0):
+    async with open_provider(pool_size=3, node_pool_size=0, program_pool_size=0):
         (zygote,) = zygotes_of(supervisor_of())
 
         def ready() -> bool:
@@ -132,7 +132,7 @@ async def test_parked_cells_hold_their_pipes_only() -> None:
 
 @pytest.mark.unprivileged
 async def test_a_run_that_is_given_up_leaves_no_process() -> None:
-    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+    async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
         assert await until(lambda: len(family()) == 5, 3)
         quiet = set(family())
         for _ in range(3):
@@ -144,7 +144,7 @@ async def test_a_run_that_is_given_up_leaves_no_process() -> None:
 
 @pytest.mark.unprivileged
 async def test_cancelling_leaves_no_process() -> None:
-    async with open_provider(pool_size=1, node_pool_size=0) as provider:
+    async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
         assert await until(lambda: len(family()) == 5, 3)
         running = [asyncio.ensure_future(run(provider, SLEEPER)) for _ in range(4)]
         assert await until(lambda: len(family()) >= 11)

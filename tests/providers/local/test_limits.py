@@ -164,7 +164,7 @@ for n, make in enumerate((lambda n: open('big', 'ab').write(bytes(1 << 20)), lam
     if n == 0:
         os.unlink('big')
 """
-    async with open_provider(pool_size=1, node_pool_size=0, workspace_bytes=4 * MiB, workspace_inodes=100) as small:
+    async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0, workspace_bytes=4 * MiB, workspace_inodes=100) as small:
         done = await run(small, code, limits=Limits(workspace_bytes=4 * MiB, workspace_inodes=100))
         assert (done.outcome, done.stdout) == (Outcome.COMPLETED, b"ENOSPC\nENOSPC\n"), done.stderr.decode()
 

@@ -18,7 +18,7 @@ from tests.support.engine import HANG_S, SLEEPER, cells_of, family, open_provide
 
 pytestmark = pytest.mark.unprivileged
 
-_SMALL: dict[str, Any] = {"pool_size": 1, "node_pool_size": 0}
+_SMALL: dict[str, Any] = {"pool_size": 1, "node_pool_size": 0, "program_pool_size": 0}
 _PARKED_MIB = 4
 
 
@@ -37,7 +37,7 @@ async def test_a_hundred_at_once_are_made_and_end_in_their_time() -> None:
 
 
 async def test_a_pool_refills_beside_the_runs() -> None:
-    async with open_provider(pool_size=4, node_pool_size=0) as provider:
+    async with open_provider(pool_size=4, node_pool_size=0, program_pool_size=0) as provider:
         assert await until(lambda: _parked() == 4)
         runs = await asyncio.gather(*(run(provider, "pass") for _ in range(4)))
         assert {done.outcome for done in runs} == {Outcome.COMPLETED}
@@ -105,7 +105,7 @@ async def test_nothing_is_left_when_it_is_closed() -> None:
 async def test_a_parked_cell_is_small() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may look at the memory of cells")
-    async with open_provider(pool_size=6, node_pool_size=0):
+    async with open_provider(pool_size=6, node_pool_size=0, program_pool_size=0):
         assert await until(lambda: _parked() == 6)
         await until(lambda: False, 0.2)  # a cell that has just announced itself may still be at work
         sizes = [_pss_kib(pid) for pid in _cells()]

@@ -36,7 +36,7 @@ from sandql.providers.local.doctor import examine
 from sandql.providers.registry import make_provider
 
 async def ask(folder):
-    provider = make_provider("local", load_settings(state_dir=Path(folder), pool_size=1, node_pool_size=0))
+    provider = make_provider("local", load_settings(state_dir=Path(folder), pool_size=1, node_pool_size=0, program_pool_size=0))
     try:
         await provider.start()
         health, isolation = provider.health(), provider.isolation()
