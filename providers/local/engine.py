@@ -25,6 +25,7 @@ _RESTART_S: Final = 0.02
 _MAX_RESTART_S: Final = 30.0
 _MAX_LOST_RESTART_S: Final = 5.0
 _MOST_DOUBLINGS: Final = 8  # of the time to the next attempt: more would only be cut
+_QUIET_S: Final = 0.01  # a pool that is not half empty is filled when this long no program has run
 _LOST_PATIENTLY: Final = 16  # cells that are lost in a row, until others are asked for more slowly
 _NO_DESCRIPTORS_S: Final = 0.25  # until a cell is asked for again whose pipes could not be received
 _FAILED_STARTS: Final = 3  # zygotes that end before they are ready, until the provider says that it cannot isolate
@@ -57,6 +58,8 @@ class Engine:
         self._outbox: deque[bytes] = deque()
         self._slots = asyncio.Semaphore(config.max_running)
         self._queued = 0
+        self._running = 0
+        self._filling: asyncio.TimerHandle | None = None
         self._failed_starts = 0
         self._lost_in_a_row = 0
         self._last_words = ""
@@ -81,6 +84,8 @@ class Engine:
     async def aclose(self) -> None:
         """End every cell and the supervisor, and wait until it has cleaned up."""
         self._closing = True
+        if self._filling is not None:
+            self._filling.cancel()
         self._disconnect(ProviderUnavailable("provider 'local' is closing"))
         process = self._process
         if process is not None:
@@ -111,13 +116,15 @@ class Engine:
                 self._queued -= 1
         else:
             await self._slots.acquire()
+        self._running += 1
         try:
             yield
         finally:
+            self._running -= 1
             self._slots.release()
 
     async def acquire(self, kind: str) -> Cell:
-        """Take a parked cell, or wait for a new one. The caller closes it and calls `restock`.
+        """Take a parked cell, or wait for a new one. The caller closes it and calls `restock_later`.
 
         Raises:
             ProviderUnavailable: this host cannot isolate.
@@ -153,6 +160,19 @@ class Engine:
         while len(pool.parked) + pool.parking < pool.size + len(pool.waiters):
             pool.parking += 1
             self._ask(kind, None, None)
+
+    def restock_later(self) -> None:
+        """Fill the pools when nothing runs: to make a cell beside a run would delay its answer. A pool that is half empty is filled at once."""
+        if self._filling is None:
+            self._filling = asyncio.get_running_loop().call_later(_QUIET_S, self._restock_when_quiet)
+
+    def _restock_when_quiet(self) -> None:
+        self._filling = None
+        if self._running:
+            self.restock_later()
+            return
+        for kind in self._pools:
+            self.restock(kind)
 
     def running(self, cell: Cell, limits: Limits) -> None:
         """Start the cell's clock, and lower its limits where they are not the default ones."""

@@ -188,7 +188,7 @@ class LocalSandbox:
                     os.unlink(job.litter, dir_fd=cell.workspace)
             cell.close()
             if self._home is None:
-                self._engine.restock(job.kind)
+                self._engine.restock_later()
 
     @contextlib.contextmanager
     def _workspace(self) -> Generator[Workspace]:

@@ -20,6 +20,7 @@ from cell.wire import BIND_NOW, CELLS_FD, CONTROL_FD, MAX_PACKET, frame, pack, u
 
 _SIGKILL = 9
 _SIGCHLD = 17
+_LINGER_MS = 2
 
 
 class _Cell:
@@ -47,6 +48,7 @@ class Zygote:
         self.control = _socket.socket(fileno=CONTROL_FD)
         self.cells = {}  # id → _Cell
         self.mains = {}  # pid of a cell's first program → id
+        self.ended = []  # ids and cells whose end has been told, and for which things are still held
         self.ending = []  # cells whose init was killed and is not yet reaped
         self.networks = Networks()
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
@@ -62,12 +64,15 @@ class Zygote:
         poll.register(self.children, select.POLLIN)
         self.control.sendall(pack(("ready", landlock_abi())))
         while True:
-            for fd, _ in poll.poll():
+            events = poll.poll(_LINGER_MS if self.ended else None)
+            for fd, _ in events:
                 if fd == self.children:
                     os.read(fd, 4096)
                     self._reap()
-                    continue
-                self._command()
+                else:
+                    self._command()
+            if not events:
+                self._clear_away()
 
     def _command(self):
         data, ancillary, _, _ = self.control.recvmsg(MAX_PACKET, 256, _socket.MSG_CMSG_CLOEXEC)
@@ -86,6 +91,8 @@ class Zygote:
 
     def _park(self, cell_id, kind, owner, home, fds):
         """Have a cell made; `fds` are the cgroup.procs file it enters and its out-of-memory counter, or nothing."""
+        if self.ended:
+            self._clear_away()
         if self.ending:
             self._take_back_networks()
         cell = _Cell(fds[1] if fds else -1)
@@ -142,13 +149,19 @@ class Zygote:
                 os._exit(1)  # a template: the supervisor starts another zygote
             cell_id = self.mains.pop(pid)
             cell = self.cells.pop(cell_id)
-            os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
             oom = cell.oom_fd >= 0 and os.WIFSIGNALED(status) and _oom_kills(cell.oom_fd) > cell.oom_before
             record = ("end", status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss, cell.cause, oom)
             try:
                 os.write(cell.status_fd, frame(record))
             except BrokenPipeError:
                 pass  # the server gave this run up
+            os.kill(cell.init_pid, _SIGKILL)  # with it ends every process of the cell
+            self.ended.append((cell_id, cell))
+
+    def _clear_away(self):
+        """Let go of cells that have ended. Not at once: the server has an answer to give, and the same processors to do it on."""
+        ended, self.ended = self.ended, []
+        for cell_id, cell in ended:
             self._give_up(cell_id, cell)
 
     def _give_up(self, cell_id, cell):

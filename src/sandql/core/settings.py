@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     pool_size: Annotated[int, Field(ge=1, le=256)] = Field(12, description="Parked Python cells kept ready.")
     node_pool_size: Annotated[int, Field(ge=0, le=64)] = Field(2, description="Parked node processes kept ready.")
     program_pool_size: Annotated[int, Field(ge=0, le=256)] = Field(
-        4, description="Parked cells kept ready for languages other than Python and JavaScript that need no compiler."
+        8, description="Parked cells kept ready for languages other than Python and JavaScript that need no compiler."
     )
     max_concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = Field(512, description="Runs at one time; more wait in a queue.")
     max_queued_runs: Annotated[int, Field(ge=0, le=100_000)] = Field(1024, description="Runs that wait; more are refused with RESOURCE_ERROR.")
