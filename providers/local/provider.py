@@ -28,7 +28,8 @@ from sandql.providers.local.supervisor import is_root_outside
 _NAMESPACES: Final = ("user", "mount", "pid", "net", "ipc", "uts", "cgroup")
 _HOME_SWEEP_S: Final = 600.0
 _FDS_WANTED: Final = 1 << 16
-_NODE_WAITER: Final = "/.sandql/wait.cjs"
+_SCRIPTS: Final = "/.sandql"
+_NODE_WAITER: Final = f"{_SCRIPTS}/wait.cjs"
 _IN_PYTHON_PREFIX: Final = ("/usr/", "/bin/", "/lib")
 
 
@@ -128,7 +129,7 @@ class LocalProvider:
         mounts |= {name for name in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64") if os.path.isdir(name) and not os.path.islink(name)}
         machine = os.uname().machine
         shell = self._toolchains.get("bash")
-        waiter = Path(__file__).with_name("wait.cjs").read_text()
+        scripts = {f"{_SCRIPTS}/{name}": Path(__file__).with_name(name).read_text() for name in ("wait.cjs", "warm.cjs")}
         env = {"PATH": path, "HOME": "/workspace", "LC_CTYPE": "C.UTF-8", "USER": "sandbox", "SHELL": "/bin/sh"}
         return {
             "group": str(os.getpid()),
@@ -142,7 +143,7 @@ class LocalProvider:
             "zygote": {
                 "root": str(run_dir / "root"),
                 "mounts": sorted(mounts),
-                "files": {_NODE_WAITER: waiter},
+                "files": scripts,
                 "sizes": (settings.workspace_bytes, settings.workspace_inodes),
                 "seccomp_zygote": build_filter(machine, "zygote"),
                 "seccomp_cell": build_filter(machine, "cell"),
