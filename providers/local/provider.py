@@ -149,6 +149,7 @@ class LocalProvider:
                 "seccomp_cell": build_filter(machine, "cell"),
                 "limits": {grouped: cell_limits(widest_limits(settings), memory_grouped=grouped) for grouped in (True, False)},
                 "node": [*node.run[:-1], _NODE_WAITER] if node else None,
+                "programs": settings.program_pool_size > 0,
                 "shell": shell.run[0] if shell else None,
             },
         }

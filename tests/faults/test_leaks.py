@@ -84,11 +84,12 @@ def _mounts() -> list[str]:
 
 
 async def test_nothing_leaks() -> None:
-    async with open_provider(pool_size=_POOL, node_pool_size=0, program_pool_size=0) as provider:
+    async with open_provider(pool_size=_POOL, node_pool_size=0, program_pool_size=_POOL) as provider:
         await _run_all(provider, 60)  # what is kept for later use is there from now on
         supervisor = supervisor_of()
         helpers = [supervisor, *zygotes_of(supervisor)]
-        processes = len(helpers) + 2 * _POOL
+        assert len(helpers) == 3, "one zygote is for fresh sandboxes, one for homes"
+        processes = len(helpers) + 3 + 2 * 2 * _POOL  # three templates, and each cell's init and first program
         assert await until(lambda: len(family()) == processes), family()
         before, mounts, groups = len(open_descriptors()), _mounts(), len(cgroup_folders(os.getpid()))
         of_helpers = _descriptors_of(helpers)

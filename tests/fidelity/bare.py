@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.fidelity.case import Case
 
-_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/workspace", "LANG": "C.UTF-8", "USER": "sandbox"}
+_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/workspace", "LC_CTYPE": "C.UTF-8", "USER": "sandbox", "SHELL": "/bin/sh"}
 
 
 async def run_bare(executable: str, case: Case, folder: Path) -> dict[str, object]:

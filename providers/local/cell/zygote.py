@@ -238,7 +238,7 @@ def start():
     template = start_template(config)
     if template is None:
         return
-    programs = None if config["homes"] else start_template(config, alone=True)
+    programs = start_template(config, alone=True) if config["programs"] and not config["homes"] else None
     os.close(CELLS_FD)
     zygote = Zygote(config, template, programs)
     install(config["seccomp_zygote"])
