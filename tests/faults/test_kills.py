@@ -1,4 +1,4 @@
-"""`kill -9` of the supervisor, a zygote and a cell, again and again under load: each run is answered, and the house is back at once."""
+"""`kill -9` of the supervisor, a zygote, a template and a cell, again and again under load: each run is answered, and the house is back at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,20 @@ import pytest
 from sandql.core.values import Outcome
 from sandql.providers.base import Provider
 from tests.faults.load import under_load
-from tests.support.engine import alive, cgroup_folders, descendants, family, identity, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import (
+    alive,
+    cgroup_folders,
+    descendants,
+    family,
+    identity,
+    open_provider,
+    run,
+    status_of,
+    supervisor_of,
+    templates_of,
+    until,
+    zygotes_of,
+)
 
 pytestmark = pytest.mark.unprivileged
 
@@ -27,10 +40,16 @@ def _a_zygote() -> int:
     return random.choice(zygotes_of(supervisor_of()))
 
 
+def _a_template() -> int:
+    return random.choice([pid for zygote in zygotes_of(supervisor_of()) for pid in templates_of(zygote)])
+
+
 def _a_cell(inside: str) -> int:
     """A process of a cell that is running or parked: its init, pid 1 inside, or its program, pid 2."""
     pids = [pid for zygote in zygotes_of(supervisor_of()) for pid in descendants(zygote)]
-    return random.choice([pid for pid in pids if status_of(pid).get("NSpid", "").split()[-1:] == [inside]])
+    inner = {pid: status_of(pid).get("NSpid", "").split() for pid in pids}
+    depth = max(len(numbers) for numbers in inner.values())
+    return random.choice([pid for pid, numbers in inner.items() if len(numbers) == depth and numbers[-1] == inside])
 
 
 async def _back(provider: Provider) -> float:
@@ -49,19 +68,18 @@ async def _back(provider: Provider) -> float:
 
 @pytest.mark.parametrize(
     "choose",
-    [supervisor_of, _a_zygote, lambda: _a_cell("1"), lambda: _a_cell("2")],
-    ids=["supervisor", "zygote", "init of a cell", "program of a cell"],
+    [supervisor_of, _a_zygote, _a_template, lambda: _a_cell("1"), lambda: _a_cell("2")],
+    ids=["supervisor", "zygote", "template", "init of a cell", "program of a cell"],
 )
 async def test_kill(choose: Callable[[], int]) -> None:
     groups = cgroup_folders(os.getpid())
     seen: set[tuple[int, str]] = set()
     took: list[float] = []
-    async with open_provider(pool_size=4, node_pool_size=0, program_pool_size=0) as provider:
+    async with open_provider(pool_size=4, node_pool_size=0, program_pool_size=2) as provider:
         isolation = provider.isolation()
         async with under_load(provider) as load:
             for _ in range(_TIMES):
-                victim = _still_there(choose)
-                os.kill(victim, signal.SIGKILL)
+                victim = _kill(choose)
                 assert await until(lambda victim=victim: status_of(victim).get("State", "Z")[0] in "ZX")
                 took.append(await _back(provider))
                 seen |= {identity(pid) for pid in family()}
@@ -76,11 +94,13 @@ async def test_kill(choose: Callable[[], int]) -> None:
     assert cgroup_folders(os.getpid()) == groups
 
 
-def _still_there(choose: Callable[[], int]) -> int:
-    """Choose among what comes and goes: whoever has gone meanwhile cannot be the victim."""
+def _kill(choose: Callable[[], int]) -> int:
+    """End one among what comes and goes; returns its pid. Whoever has gone meanwhile cannot be the victim."""
     for _ in range(100):
         try:
-            return choose()
-        except (AssertionError, IndexError):
+            victim = choose()
+            os.kill(victim, signal.SIGKILL)
+        except (AssertionError, IndexError, ProcessLookupError):
             continue
+        return victim
     raise AssertionError("nobody is there to be killed")

@@ -142,11 +142,10 @@ def zygotes_of(supervisor: int) -> list[int]:
     return [pid for pid in descendants(supervisor) if status_of(pid).get("PPid") == str(supervisor)]
 
 
-def template_of(zygote: int) -> int:
-    """The pid of the process that a zygote has its cells forked from. Fails when there is not exactly one."""
+def templates_of(zygote: int) -> list[int]:
+    """The pids of the processes that a zygote has its cells forked from."""
     depth = len(status_of(zygote).get("NSpid", "").split())
-    (found,) = [pid for pid in descendants(zygote) if len(status_of(pid).get("NSpid", "").split()) == depth]
-    return found
+    return [pid for pid in descendants(zygote) if len(status_of(pid).get("NSpid", "").split()) == depth]
 
 
 def cells_of(zygote: int) -> list[int]:

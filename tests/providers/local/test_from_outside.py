@@ -23,7 +23,7 @@ from tests.support.engine import (
     run,
     status_of,
     supervisor_of,
-    template_of,
+    templates_of,
     until,
     zygotes_of,
 )
@@ -109,8 +109,9 @@ async def test_every_descriptor_of_a_helper_is_known() -> None:
         assert set(kinds) <= known, open_descriptors(zygote)
         # Two sockets, to the supervisor and the template; a third one is there for a moment, while a network namespace is made.
         assert await until(lambda: [_kind(target) for target in open_descriptors(zygote).values()].count("socket") == 2)
-        kinds = [_kind(target) for target in open_descriptors(template_of(zygote)).values()]
-        assert sorted(kinds) == ["anon_inode:[landlock-ruleset]", "pipe", "pipe", "pipe", "socket", "socket"], open_descriptors(template_of(zygote))
+        (template,) = templates_of(zygote)
+        kinds = [_kind(target) for target in open_descriptors(template).values()]
+        assert sorted(kinds) == ["anon_inode:[landlock-ruleset]", "pipe", "pipe", "pipe", "socket", "socket"], open_descriptors(template)
         running = [pid for pid in descendants(zygote) if status_of(pid)["NSpid"].split()[-1] != "1" and len(open_descriptors(pid)) == 3]
         assert len(running) >= 4  # two programs and their children
         for pid in running:
