@@ -136,7 +136,7 @@ def map_memory(size, address=None):
     """New memory, at an address where there is none yet, or anywhere. Raises OSError."""
     # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
     found = _libc.mmap(address, size, 3, 0x22 | (_MAP_FIXED_NOREPLACE if address else 0), -1, 0)
-    if found in (None, _FAILED) or address and found != address:
+    if found in (None, _FAILED) or (address and found != address):
         raise OSError(ctypes.get_errno(), "mmap")
     return found
 

@@ -14,9 +14,9 @@ import os
 import sys
 
 from cell import linux, pages, python
+from cell.confine import FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
 from cell.loading import opened_at_start
 from cell.rehearsal import rehearse
-from cell.confine import FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
 from cell.seccomp import install
 from cell.wire import FORK_FD, STATUS_FD
 

@@ -34,8 +34,8 @@ async def test_of_every_size(provider: Provider, size: int) -> None:
     ("code", "asked", "printed"),
     [
         ("cat; echo $#", {"stdin": b"x" * 300_000}, b"x" * 300_000 + b"0\n"),
-        ("printf '%s|' \"$0\" \"$@\"", {"args": ("", "two words", "ü", "$HOME", "a\nb")}, "main.sh||two words|ü|$HOME|a\nb|".encode()),
-        ("printf '%s|' \"$ONE\" \"$HOME\" \"$LC_CTYPE\"", {"env": {"ONE": "1 ü", "HOME": "/tmp"}}, "1 ü|/tmp|C.UTF-8|".encode()),
+        ('printf \'%s|\' "$0" "$@"', {"args": ("", "two words", "ü", "$HOME", "a\nb")}, "main.sh||two words|ü|$HOME|a\nb|".encode()),
+        ('printf \'%s|\' "$ONE" "$HOME" "$LC_CTYPE"', {"env": {"ONE": "1 ü", "HOME": "/tmp"}}, "1 ü|/tmp|C.UTF-8|".encode()),
         ("cat sub/data; ls", {"files": (InputFile("sub/data", b"there"),)}, b"theremain.sh\nsub\n"),
         ("ulimit -n", {"limits": Limits(open_files=17)}, b"17\n"),
         ("pwd; umask; id -u; trap; ulimit -c", {}, b"/workspace\n0022\n1000\n0\n"),
