@@ -18,7 +18,7 @@ ENTRY_NAME = "<sandql>"  # what the code of this interpreter's main file is call
 _SIGINT = 2
 _modules_before = 0
 _builtins_before = {}
-_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall if sys.version_info < (3, 12) else None
+_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall if sys.version_info < (3, 12) else lambda: None  # found before any cell is made
 
 
 def remember_modules():
@@ -40,9 +40,8 @@ def compile_main(job):
 
 def forget_frames():
     """Give back the depth of recursion that the frame below the program and `exec` take, where the C API can."""
-    if _leave_recursive_call is not None:
-        _leave_recursive_call()
-        _leave_recursive_call()
+    _leave_recursive_call()
+    _leave_recursive_call()
 
 
 def make_main(job):
