@@ -19,6 +19,7 @@ from sandql.core.values import Limits
 from sandql.providers.local.cell.wire import MAX_PACKET, pack, unpack
 from sandql.providers.local.cells import Cell, Pool, receive_cell
 from sandql.providers.local.process import start_supervisor
+from sandql.providers.local.readers import Readers
 
 _COLD_START_S: Final = 10.0
 _RESTART_S: Final = 0.02
@@ -43,7 +44,7 @@ class EngineConfig:
 
 
 class Engine:
-    """Cells on demand. `start` and `aclose` are called once each."""
+    """Cells on demand, made where an event loop runs. `start` and `aclose` are called once each."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -64,6 +65,7 @@ class Engine:
         self._lost_in_a_row = 0
         self._last_words = ""
         self._closing = False
+        self.readers = Readers()
         self._up = asyncio.Event()
         self.landlock = 0
         self.cgroup = "none"
@@ -96,6 +98,7 @@ class Engine:
                 process.kill()
                 process.wait()
         self._close_log()
+        self.readers.close()
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncGenerator[None]:

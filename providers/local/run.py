@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from sandql.core.values import Compilation, Stream
 from sandql.providers.local.cell.wire import split_frames
 from sandql.providers.local.engine import Cell
 from sandql.providers.local.outcome import End
+from sandql.providers.local.readers import Readers
 
 _READ_BYTES = 256 * 1024
 _PATIENCE_S = 0.005
@@ -24,8 +26,9 @@ class CellRun:
     `on_output` is called on the event loop with each piece of output; `pause` holds the program back by not reading.
     """
 
-    def __init__(self, cell: Cell, job: bytes, on_output: OnOutput) -> None:
+    def __init__(self, cell: Cell, job: bytes, on_output: OnOutput, readers: Readers) -> None:
         self._cell = cell
+        self._readers = readers
         self._unsent = memoryview(job)
         self._waiting_to_send = False
         self._on_output = on_output
@@ -50,13 +53,12 @@ class CellRun:
         """
         cell = self._cell
         self._reading = {cell.stdout_r: Stream.STDOUT, cell.stderr_r: Stream.STDERR}
-        self._loop.add_reader(cell.status_r, self._read_status)
+        self._readers.add(cell.status_r, self._read_status)
+        self._paused = True
         if patient:
-            self._paused = True
             self._patience = self._loop.call_later(_PATIENCE_S, self.resume)
         else:
-            for fd, stream in self._reading.items():
-                self._loop.add_reader(fd, self._read_output, fd, stream)
+            self.resume()
         self._send_job()
 
     def pause(self) -> None:
@@ -64,14 +66,14 @@ class CellRun:
         if not self._paused:
             self._paused = True
             for fd in self._reading:
-                self._loop.remove_reader(fd)
+                self._readers.remove(fd)
 
     def resume(self) -> None:
         """Read again."""
         if self._paused:
             self._paused = False
             for fd, stream in self._reading.items():
-                self._loop.add_reader(fd, self._read_output, fd, stream)
+                self._readers.add(fd, partial(self._read_output, fd, stream))
 
     def drain(self) -> None:
         """Read what is left in the pipes of a program that has ended."""
@@ -84,12 +86,9 @@ class CellRun:
         cell = self._cell
         if self._patience is not None:
             self._patience.cancel()
-        if not self._paused:
-            for fd in self._reading:
-                self._loop.remove_reader(fd)
+        for fd in (*self._reading, cell.status_r):
+            self._readers.remove(fd)
         self._reading.clear()
-        if cell.status_r >= 0:
-            self._loop.remove_reader(cell.status_r)
         if cell.job_w >= 0 and self._waiting_to_send:
             self._loop.remove_writer(cell.job_w)
         if not self.ended.done():
@@ -119,8 +118,7 @@ class CellRun:
         if data:
             self._on_output(stream, data)
             return True
-        if not self._paused:
-            self._loop.remove_reader(fd)
+        self._readers.remove(fd)
         self._reading.pop(fd, None)
         return False
 
@@ -143,6 +141,6 @@ class CellRun:
 
     def _finish(self, end: End | None) -> None:
         if not self.ended.done():
-            self._loop.remove_reader(self._cell.status_r)
+            self._readers.remove(self._cell.status_r)
             self.wall_ms = round((perf_counter() - self._began) * 1000)
             self.ended.set_result(end)

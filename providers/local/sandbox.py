@@ -100,7 +100,7 @@ class LocalSandbox:
                     run.pause()
                     self._engine.kill(cell, "OUTPUT_LIMIT")
 
-            run = CellRun(cell, job.data, on_output)
+            run = CellRun(cell, job.data, on_output, self._engine.readers)
             try:
                 self._begin(cell, run, request, patient=True)
                 end = await self._until_end(cell, run, request)
@@ -127,7 +127,7 @@ class LocalSandbox:
                     run.pause()
                 news.set()
 
-            run = CellRun(cell, job.data, on_output)
+            run = CellRun(cell, job.data, on_output, self._engine.readers)
             ending: asyncio.Task[End | None] | None = None
             try:
                 seq = 1
