@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from starlette.types import Receive
 
 from sandql.server.request_body import ClientGone, wait_until_gone
+
+_UNWATCHED_S: Final = 0.03  # most work has ended by then, and then the watch, which is a task of its own, was spared
 
 Value = TypeVar("Value")
 
@@ -19,15 +21,43 @@ async def unless_gone(work: Awaitable[Value], receive: Receive) -> Value:
     Raises:
         ClientGone: the client closed the connection first.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.create_task(wait_until_gone(receive))
+    watch = _Watch(receive)
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.called_off():
+            raise ClientGone from None
+        raise
     finally:
-        gone.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
+        watch.end()
+
+
+class _Watch:
+    """Cancels the task in which it was made when the client has closed the connection; `end` it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._worker = asyncio.current_task()
+        self._waiting: asyncio.Task[None] | None = None
+        self._is_gone = False
+        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._begin)
+
+    def called_off(self) -> bool:
+        """Whether the worker was cancelled for this reason and for no other; that cancellation is then taken back."""
+        return self._is_gone and self._worker is not None and self._worker.uncancel() == 0
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._worker = None
+        self._timer.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _begin(self) -> None:
+        self._waiting = asyncio.create_task(wait_until_gone(self._receive))
+        self._waiting.add_done_callback(self._gone)
+
+    def _gone(self, _waiting: asyncio.Task[None]) -> None:
+        if self._worker is not None:
+            self._is_gone = True
+            self._worker.cancel()
