@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 from collections import deque
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -20,6 +19,7 @@ from sandql.providers.local.cell.wire import MAX_PACKET, pack, unpack
 from sandql.providers.local.cells import Cell, Pool, receive_cell
 from sandql.providers.local.process import start_supervisor
 from sandql.providers.local.readers import Readers
+from sandql.providers.local.slots import Slots
 
 _COLD_START_S: Final = 10.0
 _RESTART_S: Final = 0.02
@@ -57,9 +57,7 @@ class Engine:
         self._cells: socket.socket | None = None
         self._log = -1
         self._outbox: deque[bytes] = deque()
-        self._slots = asyncio.Semaphore(config.max_running)
-        self._queued = 0
-        self._running = 0
+        self.slots = Slots(config.max_running, config.max_queued)
         self._filling: asyncio.TimerHandle | None = None
         self._failed_starts = 0
         self._lost_in_a_row = 0
@@ -99,32 +97,6 @@ class Engine:
                 process.wait()
         self._close_log()
         self.readers.close()
-
-    @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None]:
-        """A place among the running; waits in a bounded queue.
-
-        Raises:
-            ResourceError: the queue is full.
-        """
-        if self._slots.locked():
-            if self._queued >= self._config.max_queued:
-                raise ResourceError(
-                    f"{self._config.max_running} programs run and {self._queued} wait, which is the most; try again later", retry_after_s=1.0
-                )
-            self._queued += 1
-            try:
-                await self._slots.acquire()
-            finally:
-                self._queued -= 1
-        else:
-            await self._slots.acquire()
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-            self._slots.release()
 
     async def acquire(self, kind: str) -> Cell:
         """Take a parked cell, or wait for a new one. The caller closes it and calls `restock_later`.
@@ -171,7 +143,7 @@ class Engine:
 
     def _restock_when_quiet(self) -> None:
         self._filling = None
-        if self._running:
+        if self.slots.taken:
             self.restock_later()
             return
         for kind in self._pools:

@@ -50,10 +50,6 @@ class Jobs:
         self._grouped = memory_grouped
         self._made_with = cell_limits(widest_limits(settings), memory_grouped=memory_grouped)
 
-    def new_id(self) -> str:
-        """An execution's id: unguessable, safe in a URL."""
-        return "ex_" + secrets.token_urlsafe(_ID_BYTES)
-
     def make(self, request: RunRequest, *, fresh: bool) -> Job:
         """The job for a checked request."""
         toolchain = self._toolchains[request.language]
@@ -69,12 +65,12 @@ class Jobs:
         changes = self._changes(limits)
         as_made = max(changes[:-1]) == _AS_IT_IS and limits.cpu_ms >= limits.wall_ms
         if fresh and "node" in self._parked and plain and as_made and request.language == "javascript":
-            return Job(self.new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
+            return Job(_new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
         if fresh and "program" in self._parked and as_made and compile_argv is None and not request.files and request.language != "python":
             env = {**self._env, **toolchain.env, **request.env}
             steps = program_steps(self._machine, file_name, request.code, [*run, *request.args], env)
             if steps is not None:
-                return Job(self.new_id(), "program", steps + request.stdin, None)
+                return Job(_new_id(), "program", steps + request.stdin, None)
         message = (
             request.language == "python" and plain,
             file_name,
@@ -85,12 +81,17 @@ class Jobs:
             [(file.path, file.content) for file in request.files],
             changes,
         )
-        return Job(self.new_id(), "python", frame(message) + request.stdin, litter)
+        return Job(_new_id(), "python", frame(message) + request.stdin, litter)
 
     def _changes(self, limits: Limits) -> tuple[int, ...]:
         """Which limits a cell must lower for this run: -1 for those that it has already."""
         limits_now = cell_limits(limits, memory_grouped=self._grouped)
         return tuple(_AS_IT_IS if now == made else now for now, made in zip(limits_now, self._made_with, strict=True))
+
+
+def _new_id() -> str:
+    """An execution's id: unguessable, safe in a URL."""
+    return "ex_" + secrets.token_urlsafe(_ID_BYTES)
 
 
 def cell_limits(limits: Limits, *, memory_grouped: bool) -> tuple[int, ...]:

@@ -90,10 +90,9 @@ class LocalProvider:
         reason = self._engine.unavailable
         return Health(reason is None, reason or "ready")
 
-    @contextlib.asynccontextmanager
-    async def fresh(self) -> AsyncGenerator[LocalSandbox]:
-        """A sandbox for one run; its cell is taken when the run begins and is gone when it ends."""
-        yield LocalSandbox(self._engine, self._jobs, self._settings, self.isolation(), None)
+    def fresh(self) -> contextlib.AbstractAsyncContextManager[LocalSandbox]:
+        """A sandbox for one run; its cell is taken when the run begins and is gone when it ends: here there is nothing to give back."""
+        return contextlib.nullcontext(LocalSandbox(self._engine, self._jobs, self._settings, self.isolation(), None))
 
     @contextlib.asynccontextmanager
     async def home(self, owner: str) -> AsyncGenerator[LocalSandbox]:

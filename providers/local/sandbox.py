@@ -92,7 +92,7 @@ class LocalSandbox:
         """Run a program to its end; see `sandql.providers.base.Sandbox`."""
         kept = _Kept(request.limits.output_bytes)
         most = request.limits.output_hard_bytes
-        async with self._engine.slot(), self._cell(request) as (cell, job):
+        async with self._engine.slots, self._cell(request) as (cell, job):
 
             def on_output(stream: Stream, data: bytes) -> None:
                 kept.add(stream, data)
@@ -106,7 +106,7 @@ class LocalSandbox:
                 end = await self._until_end(cell, run, request)
                 if end is not None and end.cause != "OUTPUT_LIMIT":
                     run.drain()
-                return await self._execution(cell, run, request, end, kept)
+                return await self._execution(cell, run, request, end, kept, job.id)
             finally:
                 self._finish(cell, run)
 
@@ -116,7 +116,7 @@ class LocalSandbox:
         waiting: deque[tuple[Stream, bytes]] = deque()
         held = 0
         news = asyncio.Event()
-        async with self._engine.slot(), self._cell(request) as (cell, job):
+        async with self._engine.slots, self._cell(request) as (cell, job):
 
             def on_output(stream: Stream, data: bytes) -> None:
                 nonlocal held
@@ -249,9 +249,7 @@ class LocalSandbox:
             self._engine.kill(cell, "CANCELLED")
         run.close()
 
-    async def _execution(
-        self, cell: Cell, run: CellRun, request: RunRequest, end: End | None, kept: _Kept, execution_id: str | None = None
-    ) -> Execution:
+    async def _execution(self, cell: Cell, run: CellRun, request: RunRequest, end: End | None, kept: _Kept, execution_id: str) -> Execution:
         verdict: Verdict = LOST if end is None else judge(end, request.limits, kept.tail)
         artifacts: tuple[FileContent, ...] = ()
         if request.artifacts and verdict.outcome is not Outcome.SANDBOX_LOST:
@@ -263,7 +261,7 @@ class LocalSandbox:
                 verdict = replace(verdict, problem=verdict.problem or Problem(error.code, f"artifacts: {error.message}"))
         compiled = run.compilation
         return Execution(
-            id=execution_id or self._jobs.new_id(),
+            id=execution_id,
             outcome=verdict.outcome,
             exit_code=verdict.exit_code,
             signal=verdict.signal,

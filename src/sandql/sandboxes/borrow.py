@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from sandql.core.errors import BadRequest, NotFound
 from sandql.core.settings import Settings
@@ -35,8 +35,7 @@ class Sandboxes:
             raise BadRequest(f"provider: {wanted[:64]!r} is not in use here; use one of: {known}")
         return found
 
-    @asynccontextmanager
-    async def borrow(self, caller: Caller, provider: Provider, sandbox_id: str | None) -> AsyncGenerator[Sandbox]:
+    def borrow(self, caller: Caller, provider: Provider, sandbox_id: str | None) -> AbstractAsyncContextManager[Sandbox]:
         """Lend a sandbox: a fresh one for None, the caller's home for "home"; it is given back on every way out.
 
         Raises:
@@ -45,13 +44,10 @@ class Sandboxes:
             ResourceError: there is no capacity left.
         """
         if sandbox_id is None:
-            async with provider.fresh() as sandbox:
-                yield sandbox
-        elif sandbox_id == HOME:
-            async with provider.home(caller.subject) as sandbox:
-                yield sandbox
-        else:
-            raise NotFound(f'sandboxId: no sandbox of yours has this id; leave it out for a fresh one, or use "{HOME}"')
+            return provider.fresh()
+        if sandbox_id == HOME:
+            return provider.home(caller.subject)
+        raise NotFound(f'sandboxId: no sandbox of yours has this id; leave it out for a fresh one, or use "{HOME}"')
 
 
 @asynccontextmanager
