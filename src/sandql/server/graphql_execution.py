@@ -11,13 +11,13 @@ from typing import Any, Final, cast
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    Executor,
     GraphQLError,
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
-    execute,  # pyright: ignore[reportUnknownVariableType]  (a parameter that is not used here has no type)
     parse,
-    subscribe,  # pyright: ignore[reportUnknownVariableType]  (the same)
+    subscribe,  # pyright: ignore[reportUnknownVariableType]  (a parameter that is not used here has no type)
     validate,
 )
 
@@ -116,13 +116,17 @@ class GraphQL:
         Raises:
             RequestRefused: the variables do not fit; nothing was executed. The awaitable does not raise.
         """
-        result = execute(
+        # What graphql-core's `execute` does as well, but for incremental delivery, for which the schema has no directives.
+        built = Executor.build(  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  (the same)
             core_schema,
             operation.document,
             context_value=context,
-            variable_values=cast("dict[str, Any] | None", variables),
+            raw_variable_values=cast("dict[str, Any] | None", variables),
             operation_name=operation.name,
         )
+        if isinstance(built, list):
+            raise document_refusal(built)
+        result = cast("ExecutionResult | Awaitable[ExecutionResult]", built.execute_operation())
         if isinstance(result, ExecutionResult):
             return _result(result, context)
         return _awaited(result, context)
