@@ -24,6 +24,7 @@ from sandql.server.origins import OriginPolicy
 from sandql.server.pages import Pages
 from sandql.server.request_context import request_id_of
 from sandql.server.request_id import RequestId
+from sandql.server.shortcut import Shortcut
 from sandql.server.sse_single import SingleStreamEndpoint
 from sandql.server.websocket import GraphQLSocket
 
@@ -58,6 +59,7 @@ def create_app(settings: Settings, *, opener: OpenSandboxes = open_sandboxes) ->
     graphql = GraphQL(settings)
     origins = OriginPolicy(settings)
     pages = Pages()
+    endpoint = GraphQLEndpoint(graphql, settings, origins, request_response(pages.index))
     middleware = [Middleware(RequestId)]
     if settings.allowed_origins:
         cors = Middleware(
@@ -69,9 +71,10 @@ def create_app(settings: Settings, *, opener: OpenSandboxes = open_sandboxes) ->
             max_age=600,
         )
         middleware.append(cors)
+    middleware.append(Middleware(Shortcut, path="/graphql", endpoint=endpoint))
     return Starlette(
         routes=[
-            Route("/graphql", GraphQLEndpoint(graphql, settings, origins, request_response(pages.index))),
+            Route("/graphql", endpoint),
             WebSocketRoute("/graphql", GraphQLSocket(graphql, settings, origins)),
             Route("/graphql/stream", SingleStreamEndpoint(graphql, settings, origins)),
             Route("/graphiql/{path:path}", pages.file),

@@ -1,11 +1,13 @@
-"""uvicorn's HTTP protocol, with the bounds on headers that it lacks."""
+"""uvicorn's HTTP protocol, with the bounds on headers that it lacks, and with one packet for a response instead of two."""
 
 from __future__ import annotations
 
-from asyncio import TimerHandle
+from asyncio import TimerHandle, Transport
 from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from sandql.server.joined_head import JoinedHead
 
 HEADER_S: Final = 10.0
 HEADER_BYTES: Final = 64 * 1024
@@ -28,6 +30,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: object) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)  # pyright: ignore[reportArgumentType]  (asyncio types it as a BaseTransport)
+        self.transport = cast(Transport, JoinedHead(self.transport, self.loop))
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +49,11 @@ class HttpProtocol(HttpToolsProtocol):
         # a body that was answered early, and empty lines, must not hold the connection for ever either.
         if self._head_timer is None:
             self._wait_for_head()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the transport over as it was."""
+        self.transport = cast(JoinedHead, self.transport).transport
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """A request begins."""
