@@ -35,7 +35,7 @@ _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a program must find them at t
 _RECEIVED = 6  # descriptors that come with each cell
 _PLACES = 6  # pieces of memory that its message goes to
 _WORD = 8
-_ANSWER = 4  # bytes of an answer to the zygote
+ANSWER = 4  # bytes of a template's answer to its zygote
 
 _ALL_FDS = 0xFFFFFFFF
 _MSG_CMSG_CLOEXEC = 0x40000000
@@ -98,7 +98,7 @@ class Confinement:
                 script.add("munmap", start, size)
         # The template comes back here when it has forked a cell or failed to.
         self._first = script.add("close_range", FIRST_RECEIVED, _ALL_FDS, 0)
-        script.add("write", FORK_FD, told, _ANSWER)
+        script.add("write", FORK_FD, told, ANSWER)
         script.add("recvmsg", FORK_FD, received.address, _MSG_CMSG_CLOEXEC)
         script.add("setns", pids, CLONE_NEWPID, told, jumps_to=self._first)
         self._last = _add_fork(script, told, self._first)
@@ -155,7 +155,7 @@ class Confinement:
 
     @staticmethod
     def message(owner, kind, announcement):
-        """What differs: the uid of the cell's files, its kind (see `run`), and what it tells the server with its pipes. Raises OSError."""
+        """What differs: the uid of the cell's files, its kind, a number, and what it tells the server with its pipes. Raises OSError."""
         if len(announcement) > ANNOUNCED:
             raise OSError(errno.E2BIG, f"announcement: at most {ANNOUNCED} bytes, got {len(announcement)}")
         words = (*(owner,) * 6, kind, len(announcement))
@@ -165,12 +165,12 @@ class Confinement:
     def run(self):
         """Fork cells until the zygote ends. Returns only in a cell: the number that came as its kind.
 
-        Raises OSError, in a cell that could not be made, with the name of the step that failed: then the process must end.
+        Raises OSError, with the name of the step that failed: the process, a cell or the template, must end then.
         """
         try:
             self._script.run()
         except StepFailed as error:
-            if error.step <= self._last:
+            if error.errno == errno.EPIPE and error.step <= self._last:
                 os._exit(0)  # the zygote is gone
             raise
         return ctypes.c_uint64.from_address(self._kind).value

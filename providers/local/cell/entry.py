@@ -1,4 +1,4 @@
-"""The main program of a zygote's interpreter, and so of every Python run: it forks cells, and in each it runs the job.
+"""The main program of a zygote's interpreter, and so of its template and of every Python run: in a cell it runs the job.
 
 Run as the interpreter's main file, it does at module level what `python3 main.py` does around a program, so that the only frame
 below the program is this one. Names are underscored and few; none of them is in the program's own namespace.

@@ -35,10 +35,11 @@ def _is_huge(address):
     with open("/proc/self/smaps", encoding="utf-8", errors="surrogateescape") as maps:
         for line in maps:
             word, _, rest = line.partition(" ")
-            if "-" in word:
-                here = word.startswith(f"{address:08x}-")
+            start, dash, end = word.partition("-")
+            if dash:
+                here = int(start, 16) <= address < int(end, 16)
             elif here and word == "AnonHugePages:":
-                return int(rest.split()[0]) * 1024 == _HUGE
+                return int(rest.split()[0]) * 1024 >= _HUGE
     return False
 
 

@@ -14,7 +14,7 @@ import os
 import sys
 
 from cell import linux, pages, python
-from cell.confine import FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
+from cell.confine import ANSWER, FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
 from cell.loading import opened_at_start
 from cell.rehearsal import rehearse
 from cell.seccomp import install
@@ -23,7 +23,6 @@ from cell.wire import FORK_FD, STATUS_FD
 _SIGKILL = 9
 _RULESET_FD = 5
 _KINDS = ("python", "node", "program")
-_ANSWER = 4  # bytes
 
 
 class Template:
@@ -52,7 +51,7 @@ class Template:
     def answer(self):
         """Wait for its next word: 0 when it is ready, then the pid of a cell, or a negative error number."""
         try:
-            data = self._socket.recv(_ANSWER)
+            data = self._socket.recv(ANSWER)
         except ConnectionError:
             data = b""
         if not data:
