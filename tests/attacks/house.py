@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -19,6 +18,7 @@ from sandql.core.values import Execution, Limits, MiB, Outcome, RunRequest
 from sandql.providers.base import Provider
 from sandql.providers.registry import make_provider
 from tests.attacks.host import Host, planted
+from tests.support.engine import status_of
 
 PROMPT_S = 3.0  # what a well house needs for `print(1)` at the very most, on a busy machine
 _PR_SET_CHILD_SUBREAPER = 36
@@ -73,7 +73,8 @@ class House:
         """After an attack: the next run is prompt and sees nothing of it, the host is as it was, and no process has lost its priority."""
         assert await self.canary() == self.clean
         assert self.host.changes() == []
-        slowed = {pid: value for pid, value in _nice_values().items() if value > self.nice.get(pid, 0)}
+        ours = os.getpriority(os.PRIO_PROCESS, 0)  # which a process that was made since has from its parents
+        slowed = {pid: value for pid, value in _nice_values().items() if value > self.nice.get(pid, ours)}
         assert not slowed, f"processes of the house were slowed down: {slowed}"
 
     def assert_unseen(self, execution: Execution) -> None:
@@ -141,10 +142,9 @@ def _children() -> set[int]:
     return found
 
 
-def _describe(pids: set[int]) -> str:
-    return subprocess.run(
-        ["ps", "-o", "pid,ppid,stat,args", "-p", ",".join(map(str, sorted(pids)))], capture_output=True, text=True, check=False
-    ).stdout
+def _describe(pids: set[int]) -> dict[int, str]:
+    """What these are: a command and a state. `ps` is not on every machine."""
+    return {pid: f"{status.get('Name')}, {status.get('State')}, child of {status.get('PPid')}" for pid in sorted(pids) if (status := status_of(pid))}
 
 
 def _nice_values() -> dict[int, int]:
