@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from sandql.server.plain_fields import PlainFieldsExecutor
 
 
-class EventExecutor(ExecutorThrowingOnIncremental):
+class EventExecutor(PlainFieldsExecutor):
     """What `graphql.subscribe(executor_class=…)` is given.
 
     In graphql-core 3.3.2 the executors of a subscription's events share a memo whose keys no two events have in common: it

@@ -11,7 +11,6 @@ from typing import Any, Final, cast
 from graphql import (
     DocumentNode,
     ExecutionResult,
-    Executor,
     GraphQLError,
     GraphQLSyntaxError,
     OperationDefinitionNode,
@@ -29,6 +28,7 @@ from sandql.server.document_cache import TextCache
 from sandql.server.document_limits import check_document
 from sandql.server.event_executor import EventExecutor
 from sandql.server.graphql_errors import ErrorDict, RequestRefused, document_refusal, format_error, internal_error, refusal
+from sandql.server.plain_fields import PlainFieldsExecutor
 
 _CACHE_CHARS: Final = 256 * 1024
 _CACHE_TEXT_CHARS: Final = 16 * 1024  # a longer document has its data written into it, and does not come again
@@ -117,7 +117,7 @@ class GraphQL:
             RequestRefused: the variables do not fit; nothing was executed. The awaitable does not raise.
         """
         # What graphql-core's `execute` does as well, but for incremental delivery, for which the schema has no directives.
-        built = Executor.build(  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  (the same)
+        built = PlainFieldsExecutor.build(  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  (the same)
             core_schema,
             operation.document,
             context_value=context,
