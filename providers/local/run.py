@@ -14,7 +14,7 @@ from sandql.providers.local.engine import Cell
 from sandql.providers.local.outcome import End
 from sandql.providers.local.readers import Readers
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 64 * 1024  # what a pipe holds
 _PATIENCE_S = 0.005
 
 OnOutput = Callable[[Stream, bytes], None]
