@@ -58,6 +58,6 @@ class _Watch:
         self._waiting.add_done_callback(self._gone)
 
     def _gone(self, _waiting: asyncio.Task[None]) -> None:
-        if self._worker is not None:
+        if self._worker is not None and not self._worker.cancelling():  # once is enough: a second time would disturb its cleanup
             self._is_gone = True
             self._worker.cancel()
