@@ -111,7 +111,7 @@ class Engine:
             cell = pool.parked.popleft()
             if cell.alive():
                 if 2 * len(pool.parked) < pool.size:
-                    self.restock(kind)
+                    asyncio.get_running_loop().call_soon(self.restock, kind)  # when this one has got its job
                 return cell
             cell.close()
         waiter: asyncio.Future[Cell] = asyncio.get_running_loop().create_future()
@@ -136,18 +136,21 @@ class Engine:
             pool.parking += 1
             self._ask(kind, None, None)
 
-    def restock_later(self) -> None:
-        """Fill the pools when nothing runs: to make a cell beside a run would delay its answer. A pool that is half empty is filled at once."""
-        if self._filling is None:
+    def restock_later(self, kind: str) -> None:
+        """Fill the pool when nothing runs, since making a cell beside a run delays its answer; at once when it is half empty."""
+        pool = self._pools[kind]
+        if 2 * len(pool.parked) <= pool.size:
+            self.restock(kind)
+        elif self._filling is None:
             self._filling = asyncio.get_running_loop().call_later(_QUIET_S, self._restock_when_quiet)
 
     def _restock_when_quiet(self) -> None:
         self._filling = None
-        if self.slots.taken:
-            self.restock_later()
-            return
         for kind in self._pools:
-            self.restock(kind)
+            if self.slots.taken:
+                self.restock_later(kind)
+            else:
+                self.restock(kind)
 
     def running(self, cell: Cell, limits: Limits) -> None:
         """Start the cell's clock, and lower its limits where they are not the default ones."""

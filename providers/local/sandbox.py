@@ -188,7 +188,7 @@ class LocalSandbox:
                     os.unlink(job.litter, dir_fd=cell.workspace)
             cell.close()
             if self._home is None:
-                self._engine.restock_later()
+                self._engine.restock_later(job.kind)
 
     @contextlib.contextmanager
     def _workspace(self) -> Generator[Workspace]:
