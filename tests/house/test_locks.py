@@ -76,6 +76,12 @@ def test_npm_locks_have_hashes_and_name_no_registry(path: object) -> None:
         assert "resolved" not in package, f"{path}: {name} says where it was fetched; set omit-lockfile-registry-resolved in .npmrc"
 
 
+def test_the_node_of_the_oldest_debian_drives_the_browser() -> None:
+    """`make test` takes Debian's own node, which is 18 in Debian 12; a playwright that wants a newer one refuses to start."""
+    lock = json.loads(read("tests/browser/package-lock.json"))
+    assert lock["packages"]["node_modules/playwright-core"]["engines"] == {"node": ">=18"}
+
+
 def test_the_licence_is_the_one_that_the_package_names() -> None:
     assert PROJECT["project"]["license"] == "Apache-2.0"
     assert "Apache License" in read("LICENSE")
