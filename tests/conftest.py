@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -14,6 +15,7 @@ hypothesis_settings.register_profile("sandql", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("sandql")
 
 
+_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 _TEMP_ROOT = "PYTEST_DEBUG_TEMPROOT"
 _own_temp = pytest.StashKey[str]()
 
@@ -22,6 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Forget the settings of whoever runs the tests, and take a temporary folder that no other session tidies up."""
     for name in [name for name in os.environ if name.startswith("SANDQL_")]:
         del os.environ[name]
+    # `nohup` and a shell's `&` have signals ignored, which every process that is started here would inherit. What has a handler it does not.
+    for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _pass_over)
     if _TEMP_ROOT not in os.environ:
         config.stash[_own_temp] = os.environ[_TEMP_ROOT] = tempfile.mkdtemp(prefix="sandql-tests-")
 
@@ -30,6 +36,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the session's temporary folder."""
     if (folder := config.stash.get(_own_temp, None)) is not None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pass_over(number: int, frame: object) -> None:
+    """Ignore a signal, and have no child ignore it."""
 
 
 @pytest.fixture(scope="session", autouse=True)
