@@ -288,7 +288,7 @@ class Supervisor:
         self.poll.register(ours, select.POLLIN)
 
     def _become_zygote(self, control: socket.socket) -> None:
-        """Exec a clean interpreter: an empty environment but for what every program sees, and four pipes and sockets."""
+        """Exec a clean interpreter: an empty environment but for what every program sees, four pipes and sockets, no signal ignored but our two."""
         try:
             stdin_r, stdin_w = os.pipe()
             stdout_r, stdout_w = os.pipe()
@@ -301,6 +301,8 @@ class Supervisor:
             os.closerange(5, os.sysconf("SC_OPEN_MAX"))
             os.umask(0o022)
             os.chdir(self.config["run_dir"])
+            for number in signal.valid_signals() - {signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP}:
+                signal.signal(number, signal.SIG_DFL)  # a server that was started by nohup ignores some, and programs must not
             os.execve(self.config["python"], ["python3", "main.py"], {**self.config["env"], BIND_NOW: "1"})
         finally:
             os._exit(126)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -59,6 +60,26 @@ async def test_a_large_environment_and_long_arguments_arrive_whole(provider: Pro
 async def test_each_gets_a_cell_of_its_own_however_many_come(provider: Provider) -> None:
     runs = await asyncio.gather(*(run(provider, f"ls | wc -l; touch /tmp/x $RANDOM; echo {number}", "bash") for number in range(20)))
     assert [done.stdout for done in runs] == [b"1\n%d\n" % number for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("bash", "trap"),
+        ("python", "import signal\nprint(*(n for n in (1, 3, 10) if signal.getsignal(n) is signal.SIG_IGN), end='')"),
+    ],
+    ids=["bash", "python"],
+)
+async def test_what_the_server_ignores_programs_do_not(language: str, code: str) -> None:
+    """As a server does that was started by nohup."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)}
+    try:
+        async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=1) as provider:
+            done = await run(provider, code, language)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert (done.stdout, done.stderr, done.outcome) == (b"", b"", Outcome.COMPLETED)
 
 
 async def test_waiting_cells_end_with_their_server() -> None:
