@@ -91,7 +91,7 @@ async def test_kill(choose: Callable[[], int]) -> None:
     assert statistics.median(took) < _BACK_S, took
     assert max(took) < _BACK_AT_MOST_S, took
     assert await until(lambda: not alive(seen)), f"processes are left: {alive(seen)}"
-    assert cgroup_folders(os.getpid()) == groups
+    assert await until(lambda: cgroup_folders(os.getpid()) == groups), cgroup_folders(os.getpid()) - groups
 
 
 def _kill(choose: Callable[[], int]) -> int:

@@ -13,7 +13,7 @@ import pytest
 from sandql.core.errors import NotFound
 from sandql.core.values import Limits, MiB, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import SLEEPER, cgroup_folders, family, open_descriptors, open_provider, run, supervisor_of, until, zygotes_of
+from tests.support.engine import SLEEPER, cgroup_folders, family, open_descriptors, open_provider, run, settled, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -91,7 +91,8 @@ async def test_nothing_leaks() -> None:
         assert len(helpers) == 3, "one zygote is for fresh sandboxes, one for homes"
         processes = len(helpers) + 3 + 2 * 2 * _POOL  # three templates, and each cell's init and first program
         assert await until(lambda: len(family()) == processes), family()
-        before, mounts, groups = len(open_descriptors()), _mounts(), len(cgroup_folders(os.getpid()))
+        # A cell's process is there before it has handed over its pipes.
+        before, mounts, groups = await settled(lambda: len(open_descriptors())), _mounts(), len(cgroup_folders(os.getpid()))
         of_helpers = _descriptors_of(helpers)
 
         await _run_all(provider, _RUNS)

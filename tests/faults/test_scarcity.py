@@ -16,7 +16,7 @@ import pytest
 from sandql.core.errors import ResourceError
 from sandql.core.values import MiB, Outcome
 from sandql.providers.base import Provider
-from tests.support.engine import HANG_S, open_descriptors, open_provider, run, until
+from tests.support.engine import HANG_S, cells_of, open_descriptors, open_provider, run, settled, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -37,15 +37,6 @@ def _small_disk(size: str, inodes: int = 0) -> Generator[Path]:
 async def _names(provider: Provider, owner: str) -> list[tuple[str, int]]:
     async with provider.home(owner) as sandbox:
         return [(entry.path, entry.size) for entry in await sandbox.list_files("", recursive=True)]
-
-
-async def _settled_descriptors() -> int:
-    """How many descriptors this process has open when nothing more comes or goes."""
-    last = -1
-    while (now := len(open_descriptors())) != last:
-        last = now
-        await until(lambda: False, 0.2)
-    return last
 
 
 async def _make_homes(provider: Provider, count: int) -> None:
@@ -125,7 +116,8 @@ async def test_without_descriptors_there_is_a_coded_error_and_then_all_is_well()
     async with open_provider(pool_size=3, node_pool_size=0, program_pool_size=0) as provider:
         async with provider.home("alice") as sandbox:
             await sandbox.write_file("kept.txt", b"old")
-            before = await _settled_descriptors()
+            assert await until(lambda: sum(len(cells_of(zygote)) for zygote in zygotes_of(supervisor_of())) == 3)  # the pool is filled
+            before = await settled(lambda: len(open_descriptors()))
             with _no_descriptors():
                 runs = [asyncio.ensure_future(run(provider, "open('a', 'w').write('1')\nprint(1)", artifacts=("a",))) for _ in range(3)]
                 for act in (sandbox.list_files(""), sandbox.read_file("kept.txt", max_bytes=10), sandbox.write_file("new.txt", b"new")):
@@ -140,7 +132,7 @@ async def test_without_descriptors_there_is_a_coded_error_and_then_all_is_well()
                 assert isinstance(task.exception(), ResourceError) or task.result().outcome is Outcome.COMPLETED
         again = await asyncio.gather(*(run(provider, "print(1)") for _ in range(8)))
         assert [one.stdout for one in again] == [b"1\n"] * 8
-        assert await _settled_descriptors() == before, open_descriptors()
+        assert await until(lambda: len(open_descriptors()) == before), (before, open_descriptors())
 
 
 async def test_cells_that_come_while_there_is_no_descriptor_are_not_lost_for_the_pool() -> None:

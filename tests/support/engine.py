@@ -48,14 +48,22 @@ async def run(provider: Provider, code: str | bytes, language: str = "python", *
         return await asyncio.wait_for(sandbox.run(asked), HANG_S + asked.limits.wall_ms / 1000)
 
 
-async def until(holds: Callable[[], object], within_s: float = 5.0) -> bool:
-    """Whether something becomes true in this time; it is looked at again and again."""
+async def until(holds: Callable[[], object], within_s: float = HANG_S) -> bool:
+    """Whether something becomes true in this time, which on a busy machine is long; it is looked at again and again."""
     end = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > end:
             return False
         await asyncio.sleep(0.002)
     return True
+
+
+async def settled(look: Callable[[], int], for_s: float = 0.2) -> int:
+    """A number, once it has stayed the same for this long: nothing more comes or goes."""
+    seen = [look()]
+    while await until(lambda: look() != seen[-1], for_s):
+        seen.append(look())
+    return seen[-1]
 
 
 def family(*, zombies: bool = False) -> dict[int, str]:

@@ -66,14 +66,22 @@ async def test_no_process_of_a_zygote_or_a_cell_is_root_on_the_host() -> None:
 @pytest.mark.unprivileged
 async def test_a_cells_processes_have_no_capability_and_can_get_none() -> None:
     async with open_provider(pool_size=2, node_pool_size=0, program_pool_size=0) as provider, _at_work(provider):
-        depth = max(len(status["NSpid"].split()) for status in _below_zygotes().values())
-        cells = {
-            pid: status for pid, status in _below_zygotes().items() if len(status["NSpid"].split()) == depth and status["NSpid"].split()[-1] != "1"
-        }
-        assert len(cells) >= 6
-        for pid, status in cells.items():
-            assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}, f"{pid}"
-            assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2"), f"{pid}"
+        assert len(_in_cells()) >= 6
+        # A cell that is just being made, to be parked, is still shutting itself in; those that run have done so.
+        assert await until(lambda: not _capable()), _capable()
+
+
+def _in_cells() -> dict[int, dict[str, str]]:
+    """The processes of cells that are programs or their children, not the cells' first ones."""
+    inside = {pid: (status, status["NSpid"].split()) for pid, status in _below_zygotes().items()}
+    depth = max(len(numbers) for _, numbers in inside.values())
+    return {pid: status for pid, (status, numbers) in inside.items() if len(numbers) == depth and numbers[-1] != "1"}
+
+
+def _capable() -> dict[int, dict[str, str]]:
+    """Those among them that have a capability or could get one."""
+    none = {**dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapAmb"), "0" * 16), "NoNewPrivs": "1", "Seccomp": "2"}
+    return {pid: {name: status[name] for name in none} for pid, status in _in_cells().items() if {name: status[name] for name in none} != none}
 
 
 @_as_root
@@ -112,10 +120,20 @@ async def test_every_descriptor_of_a_helper_is_known() -> None:
         (template,) = templates_of(zygote)
         kinds = [_kind(target) for target in open_descriptors(template).values()]
         assert sorted(kinds) == ["anon_inode:[landlock-ruleset]", "pipe", "pipe", "pipe", "socket", "socket"], open_descriptors(template)
-        running = [pid for pid in descendants(zygote) if status_of(pid)["NSpid"].split()[-1] != "1" and len(open_descriptors(pid)) == 3]
-        assert len(running) >= 4  # two programs and their children
-        for pid in running:
-            assert [_kind(target) for _, target in sorted(open_descriptors(pid).items())] == ["pipe"] * 3
+        # Two programs and their children have three pipes each. A cell that is just being made, to be parked, may hold something else for now.
+        assert [kinds for kinds in _held_in_cells() if len(kinds) == 3].count(["pipe"] * 3) >= 4
+        assert await until(lambda: all(kinds in (["pipe"] * 3, ["pipe"] * 4) for kinds in _held_in_cells())), _held_in_cells()
+
+
+def _held_in_cells() -> list[list[str]]:
+    """What each of the processes of cells has open."""
+    held: list[list[str]] = []
+    for pid in _in_cells():
+        try:
+            held.append([_kind(target) for _, target in sorted(open_descriptors(pid).items())])
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+    return held
 
 
 @_as_root
@@ -134,7 +152,7 @@ async def test_parked_cells_hold_their_pipes_only() -> None:
 @pytest.mark.unprivileged
 async def test_a_run_that_is_given_up_leaves_no_process() -> None:
     async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
-        assert await until(lambda: len(family()) == 5, 3)
+        assert await until(lambda: len(family()) == 5)
         quiet = set(family())
         for _ in range(3):
             async with _at_work(provider, fresh=3, homes=()):
@@ -146,7 +164,7 @@ async def test_a_run_that_is_given_up_leaves_no_process() -> None:
 @pytest.mark.unprivileged
 async def test_cancelling_leaves_no_process() -> None:
     async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
-        assert await until(lambda: len(family()) == 5, 3)
+        assert await until(lambda: len(family()) == 5)
         running = [asyncio.ensure_future(run(provider, SLEEPER)) for _ in range(4)]
         assert await until(lambda: len(family()) >= 11)
         for task in running:
@@ -157,8 +175,12 @@ async def test_cancelling_leaves_no_process() -> None:
 
 
 def _environment(pid: int) -> set[bytes]:
-    """The names of the variables with which a process was started."""
-    return {variable.split(b"=")[0] for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if variable}
+    """The names of the variables with which a process was started; none where it has ended."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    return {variable.split(b"=")[0] for variable in environment.split(b"\0") if variable}
 
 
 def _kind(target: str) -> str:
