@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.beat import BEAT, ENDED_WITHIN_S, last_beat_s
+from tests.support.beat import BEAT, ends_soon
 from tests.support.server import Server, running_server
 from tests.websocket.client import STREAM, WAIT_S, Socket, socket
 
@@ -18,38 +18,50 @@ def start(client: Socket) -> None:
 
 
 def test_complete_ends_the_run(server: Server) -> None:
-    with socket(server.ws_url) as client:
-        start(client)
-        client.send({"id": "run", "type": "complete"})
-        ended = time.time()
-        client.subscribe("run", "{ languages { name } }")
-        assert client.results("run"), "the id is free at once, and nothing of the old run comes under it"
-        assert last_beat_s(server) - ended < ENDED_WITHIN_S
+    def leave() -> float:
+        with socket(server.ws_url) as client:
+            start(client)
+            client.send({"id": "run", "type": "complete"})
+            ended = time.time()
+            client.subscribe("run", "{ languages { name } }")
+            assert client.results("run"), "the id is free at once, and nothing of the old run comes under it"
+            return ended
+
+    ends_soon(server, leave)
 
 
 def test_closing_the_socket_ends_the_run(server: Server) -> None:
-    with socket(server.ws_url) as client:
-        start(client)
-        ended = time.time()
-        client.raw.close()
-    assert last_beat_s(server) - ended < ENDED_WITHIN_S
+    def leave() -> float:
+        with socket(server.ws_url) as client:
+            start(client)
+            ended = time.time()
+            client.raw.close()
+        return ended
+
+    ends_soon(server, leave)
 
 
 def test_a_lost_connection_ends_the_run(server: Server) -> None:
-    with socket(server.ws_url) as client:
-        start(client)
-        ended = time.time()
-        client.raw.socket.shutdown(2)
-    assert last_beat_s(server) - ended < ENDED_WITHIN_S
+    def leave() -> float:
+        with socket(server.ws_url) as client:
+            start(client)
+            ended = time.time()
+            client.raw.socket.shutdown(2)
+        return ended
+
+    ends_soon(server, leave)
 
 
 def test_a_broken_protocol_ends_the_run(server: Server) -> None:
-    with socket(server.ws_url) as client:
-        start(client)
-        ended = time.time()
-        client.send("garbage")
-        assert client.closed()[0] == 4400
-    assert last_beat_s(server) - ended < ENDED_WITHIN_S
+    def leave() -> float:
+        with socket(server.ws_url) as client:
+            start(client)
+            ended = time.time()
+            client.send("garbage")
+            assert client.closed()[0] == 4400
+        return ended
+
+    ends_soon(server, leave)
 
 
 def test_a_complete_for_nothing_is_no_fault(server: Server) -> None:
