@@ -45,6 +45,8 @@ def rows(server: Server, bare: Bare, effort: Effort) -> list[Row]:
         ratio = ratio_of(mine, rates)
         measured = f"{median(mine):.0f}/s; {name} {median(rates):.0f}/s"
         found.append(Row(f"python `print(1)`, {_AT_ONCE} at a time, beside {name}", measured, f"≥ {bound:g} x {name}", ratio >= bound, ratio))
+    if bwrap is None:
+        found.append(Row(f"python `print(1)`, {_AT_ONCE} at a time, beside bwrap", "no bwrap that runs here", f"≥ {_BWRAP_BOUND:g} x bwrap", None))
     return [*found, _cpu_row(before, _spent(server), runs, spent_bare)]
 
 
