@@ -5,7 +5,6 @@ import errno
 import fcntl
 import os
 import resource
-import struct
 import sys
 
 from cell import linux
@@ -25,6 +24,7 @@ from cell.linux import (
 from cell.pages import needless_memory
 from cell.rights import Message
 from cell.script import Script, StepFailed
+from cell.seccomp import filter_header
 from cell.steps import AT_FDCWD, ROOM_AT
 from cell.tree import add_own_proc
 from cell.wire import ANNOUNCED, CELLS_FD, FORK_FD, STATUS_FD
@@ -133,8 +133,7 @@ class Confinement:
         if ruleset >= 0:
             script.add("landlock_restrict_self", ruleset, 0)
         program = config["seccomp_cell"]
-        header = struct.pack("@HP", len(program) // 8, script.put(program))  # struct sock_fprog
-        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, script.put(header))
+        script.add("seccomp", _SECCOMP_SET_MODE_FILTER, 0, script.put(filter_header(program, script.put(program))))
         script.add("sendmsg", CELLS_FD, sent.address, 0)
         for fd, standard, flags in ((job_r, 0, 0), (out_w, 1, 0), (err_w, 2, 0), (status_w, STATUS_FD, os.O_CLOEXEC)):
             script.add("dup3", fd, standard, flags)

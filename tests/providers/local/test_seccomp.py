@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandql.providers.local.cell.seccomp import build_filter, install, prepare
+from sandql.providers.local.cell.seccomp import build_filter, install
 from tests.support.syscalls import COLUMN, LOOKED_AT, NUMBERS, ONLY_X86_64
 
 pytestmark = [pytest.mark.unit, pytest.mark.unprivileged]
@@ -208,7 +208,3 @@ def test_an_unknown_machine_is_named() -> None:
         build_filter("riscv64")
     with pytest.raises(ValueError, match="program: must be made by build_filter"):
         install(bytes(64))
-
-
-def test_preparing_twice_gives_the_same_memory() -> None:
-    assert prepare(_PROGRAMS["x86_64"]) == prepare(bytes(bytearray(_PROGRAMS["x86_64"])))
