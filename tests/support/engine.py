@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sandql.core.settings import Settings, load_settings
 from sandql.core.values import Execution, RunRequest
 from sandql.providers.base import Provider
 from sandql.providers.registry import make_provider
 
+Seen = TypeVar("Seen")
 HANG_S = 20.0  # after this a run that should have ended is taken for one that never will
 
 # Writes a line that says that it runs, and then waits for ever.
@@ -58,8 +59,8 @@ async def until(holds: Callable[[], object], within_s: float = HANG_S) -> bool:
     return True
 
 
-async def settled(look: Callable[[], int], for_s: float = 0.2) -> int:
-    """A number, once it has stayed the same for this long: nothing more comes or goes."""
+async def settled(look: Callable[[], Seen], for_s: float = 0.2) -> Seen:
+    """What is seen, once it has stayed the same for this long: nothing more comes or goes."""
     seen = [look()]
     while await until(lambda: look() != seen[-1], for_s):
         seen.append(look())

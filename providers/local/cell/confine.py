@@ -97,11 +97,11 @@ class Confinement:
             for start, size in needless_memory():
                 script.add("munmap", start, size)
         # The template comes back here when it has forked a cell or failed to.
-        self._first = script.add("close_range", FIRST_RECEIVED, _ALL_FDS, 0)
+        first = script.add("close_range", FIRST_RECEIVED, _ALL_FDS, 0)
         script.add("write", FORK_FD, told, ANSWER)
         script.add("recvmsg", FORK_FD, received.address, _MSG_CMSG_CLOEXEC)
-        script.add("setns", pids, CLONE_NEWPID, told, jumps_to=self._first)
-        self._last = _add_fork(script, told, self._first)
+        script.add("setns", pids, CLONE_NEWPID, told, jumps_to=first)
+        _add_fork(script, told, first)
 
         # From here on it is the cell.
         script.add("set_robust_list", *linux.robust_list())
@@ -169,8 +169,8 @@ class Confinement:
         try:
             self._script.run()
         except StepFailed as error:
-            if error.errno == errno.EPIPE and error.step <= self._last:
-                os._exit(0)  # the zygote is gone
+            if error.errno == errno.EPIPE:
+                os._exit(0)  # the zygote, or in a cell the server, is gone
             raise
         return ctypes.c_uint64.from_address(self._kind).value
 
@@ -180,7 +180,7 @@ class Confinement:
 
 
 def _add_fork(script, told, first):
-    """Add the fork of a cell, a child of the zygote; after it the template goes on with the first step. Returns its number.
+    """Add the fork of a cell, a child of the zygote; after it the template goes on with the first step.
 
     It is clone(2) as libc's fork calls it, but for CLONE_PARENT. There is one thread and nobody holds a lock, so that nothing
     else of what libc does at a fork is needed.
@@ -188,7 +188,7 @@ def _add_fork(script, told, first):
     flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | _SIGCHLD
     tid = linux.tid_address()
     last = (tid, 0) if os.uname().machine == "x86_64" else (0, tid)  # the other one is for a new thread's storage
-    return script.add("clone", flags, 0, told, *last, jumps_to=first)
+    script.add("clone", flags, 0, told, *last, jumps_to=first)
 
 
 def _add_pipes(script, servers):
