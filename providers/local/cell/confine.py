@@ -32,12 +32,13 @@ from cell.wire import ANNOUNCED, CELLS_FD, FORK_FD, STATUS_FD
 UID_INSIDE = 1000  # what every cell sees itself as
 FIRST_RECEIVED = 6  # the first descriptor that a template receives: its own are those below
 _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a program must find them at their defaults
-_RECEIVED = 6  # descriptors that come with each cell
+_RECEIVED = 7  # descriptors that come with each cell
 _PLACES = 6  # pieces of memory that its message goes to
 _WORD = 8
 ANSWER = 4  # bytes of a template's answer to its zygote
 
 _ALL_FDS = 0xFFFFFFFF
+_STAT_BYTES = 256  # of a struct stat, at most
 _MSG_CMSG_CLOEXEC = 0x40000000
 _SIGCHLD = 17
 _SIG_SETMASK = 2
@@ -73,13 +74,13 @@ def make_ruleset(abi):
 class Confinement:
     """The steps by which a template forks cells and makes them: a loop, which each cell leaves at its end.
 
-    What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and six descriptors with it,
-    numbered from FIRST_RECEIVED: the cell's pid, network and mount namespaces, the file that puts it into its control group (anything
+    What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and seven descriptors with it,
+    numbered from FIRST_RECEIVED: the cell's pid, network, mount and IPC namespaces, the file that puts it into its control group (anything
     where `config` knows of none), and both ends of its status pipe. `config` is the zygote's, `ruleset` the descriptor of a Landlock
     ruleset or -1. A cell that has made the steps has no capability, and no system call gives it one; the server has been told of it.
 
     With `alone` a cell goes on to read the steps that start its program, and the template gives up all memory but that of the steps, so
-    that a fork has little to copy; `warm` are files that such a program opens.
+    that a fork has little to copy; `warm` are paths that such a program looks up.
     """
 
     def __init__(self, config, ruleset, *, alone=False, warm=()):
@@ -87,7 +88,7 @@ class Confinement:
         told = self._told = script.put(bytes(_WORD))  # to the zygote, next: a pid, or an error number below 0; at first 0
         kind = self._kind = script.put(bytes(_WORD))
         ids, announcement = script.put(bytes(_IDS_SIZE)), script.put(bytes(ANNOUNCED))
-        pids, network, mounts, group, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
+        pids, network, mounts, ipc, group, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
         # What a cell opens itself gets the next numbers: the ends of its pipes, and its workspace.
         job_r, job_w, out_r, out_w, err_r, err_w, workspace = range(FIRST_RECEIVED + _RECEIVED, FIRST_RECEIVED + _RECEIVED + 7)
         received = Message(script, _PLACES, (0,) * _RECEIVED)
@@ -111,7 +112,8 @@ class Confinement:
             script.add("write", group, b"0", 1)
         script.add("setns", mounts, CLONE_NEWNS)
         script.add("setns", network, CLONE_NEWNET)
-        script.add("unshare", CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+        script.add("setns", ipc, CLONE_NEWIPC)
+        script.add("unshare", CLONE_NEWUTS | CLONE_NEWCGROUP)
         script.add("sethostname", b"sandbox", 7)
         add_own_proc(script)
         script.add("chdir", b"/workspace")
@@ -210,9 +212,9 @@ def _add_reading(script, warm):
     """Add the calls that read further steps into the script's room; returns the one that reads their size, and the one that it is for."""
     for number in _IGNORED_BY_PYTHON:
         script.add("rt_sigaction", number, bytes(32), None, 8)
+    found = script.put(b"", _STAT_BYTES)
     for path in warm:  # in a new overlay each look-up is a first one, and takes ten times as long
-        script.add("openat", AT_FDCWD, os.fsencode(path), os.O_PATH | os.O_CLOEXEC, 0, opens=True)
-        script.add("close", 0, uses_opened=True)
+        script.add("newfstatat", AT_FDCWD, os.fsencode(path), found, 0, jumps_to=len(script) + 1)
     return script.add("read", 0, 0, _WORD), script.add("read", 0, ROOM_AT, 0)
 
 

@@ -1,12 +1,22 @@
-"""Which files a program opens when it starts."""
+"""Which paths a program looks up when it starts."""
 
 import os
 
-_ALWAYS = ("/etc/ld.so.cache", "/usr/lib/locale/C.utf8/LC_CTYPE")
+# By the loader, and by the C library for its locale; some are not there, which takes as long to find out.
+_ALWAYS = (
+    "/etc/ld.so.preload",
+    "/etc/ld.so.cache",
+    "/usr/lib/locale/locale-archive",
+    "/usr/share/locale/locale.alias",
+    "/usr/lib/locale/C.UTF-8/LC_CTYPE",
+    "/usr/lib/locale/C.utf8/LC_CTYPE",
+)
+_LIBC = "/libc.so.6"
+_CONVERSIONS = "/gconv/gconv-modules.cache"  # beside it
 
 
-def opened_at_start(program):
-    """Paths that are there: of a program, its dynamic loader and its libraries, as far as the loader tells."""
+def looked_up_at_start(program):
+    """Paths of a program, its dynamic loader and its libraries, as far as the loader tells, and of what these look for."""
     answer_r, answer_w = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -19,4 +29,5 @@ def opened_at_start(program):
     with open(answer_r, encoding="utf-8", errors="surrogateescape") as answer:
         words = answer.read().split()
     os.waitpid(pid, 0)
-    return [path for path in (program, *words, *_ALWAYS) if path.startswith("/") and os.path.exists(path)]
+    paths = [word for word in words if word.startswith("/")]
+    return [program, *_ALWAYS, *paths, *[os.path.dirname(os.path.realpath(path)) + _CONVERSIONS for path in paths if path.endswith(_LIBC)]]

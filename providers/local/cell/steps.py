@@ -19,6 +19,7 @@ NUMBERS = {
     "landlock_restrict_self": (446, 446),
     "mount": (165, 40),
     "munmap": (11, 215),
+    "newfstatat": (262, 79),
     "openat": (257, 56),
     "pipe2": (293, 59),
     "prlimit64": (302, 261),

@@ -15,7 +15,7 @@ import sys
 
 from cell import linux, pages, python
 from cell.confine import ANSWER, FIRST_RECEIVED, Confinement, landlock_abi, make_ruleset
-from cell.loading import opened_at_start
+from cell.loading import looked_up_at_start
 from cell.rehearsal import rehearse
 from cell.seccomp import install
 from cell.wire import FORK_FD, STATUS_FD
@@ -90,7 +90,7 @@ def _serve(zygote_fd, config, alone):
     if not alone:
         pages.use_huge_pages()
         rehearse()
-    warm = opened_at_start(config["shell"]) if alone and config["shell"] else []
+    warm = looked_up_at_start(config["shell"]) if alone and config["shell"] else []
     os.dup2(zygote_fd, FORK_FD)
     os.dup2(ruleset, _RULESET_FD)
     linux.close_from(FIRST_RECEIVED)

@@ -4,6 +4,7 @@ import ctypes
 import os
 
 from cell.linux import (
+    CLONE_NEWIPC,
     CLONE_NEWNS,
     MS_BIND,
     MS_NODEV,
@@ -100,9 +101,9 @@ def seal_tree():
 
 
 class CellMounts:
-    """The mounts of a cell, made by the zygote, which then holds them until it has said how the cell ended.
+    """The mounts of a cell and its IPC namespace, made by the zygote, which holds them until it has said how the cell ended.
 
-    The kernel takes mounts down when the last who has them lets go, and that takes longer than most programs. `private` are the paths, as
+    The kernel takes both down when the last who has them lets go, and that takes longer than most programs. `private` are the paths, as
     bytes, of which a cell gets its own view; `sizes` the bytes and inodes of each of /workspace, /tmp and /dev/shm (memory limits bound
     their sum); `homes` says whether its workspace is a kept one, or empty and gone with the cell.
     """
@@ -113,7 +114,7 @@ class CellMounts:
         self._options = script.put(b"", _OPTIONS_BYTES)
         self._home = script.put(b"", _HOME_BYTES) if homes else None
         flags = MS_NOSUID | MS_NODEV
-        script.add("unshare", CLONE_NEWNS)
+        script.add("unshare", CLONE_NEWNS | CLONE_NEWIPC)
         for path in private:
             # A file of the host is one file for all cells, and so are its locks: each cell gets an overlay, whose files are its own.
             script.add("mount", b"overlay", path, b"overlay", flags | MS_RDONLY, b"lowerdir=%s:%s" % (path, _EMPTY))
@@ -129,7 +130,7 @@ class CellMounts:
         script.seal()
 
     def make(self, owner, home):
-        """Enter a new mount namespace with these mounts; their files are `owner`'s, `home` is the name of a kept workspace.
+        """Enter a new IPC namespace and a new mount namespace with these mounts; their files are `owner`'s, `home` is the name of a kept workspace.
 
         Raises OSError; the caller may then be in a new namespace without all of them.
         """

@@ -26,12 +26,12 @@ _LINGER_MS = 2
 class _Cell:
     """What is held for a cell; each is taken when it is made, and let go by `Zygote._give_up`."""
 
-    __slots__ = ("cause", "init_pid", "network", "oom_before", "oom_fd", "status_fd", "tree")
+    __slots__ = ("cause", "init_pid", "ipc", "network", "oom_before", "oom_fd", "status_fd", "tree")
 
     def __init__(self, oom_fd):
         self.init_pid = 0
         self.network = None
-        self.tree = -1  # its mount namespace
+        self.tree = self.ipc = -1  # its mount and IPC namespaces
         self.status_fd = -1
         self.oom_fd = oom_fd
         self.oom_before = _oom_kills(oom_fd) if oom_fd >= 0 else 0  # groups are used again
@@ -122,11 +122,11 @@ class Zygote:
         try:
             try:
                 self.mounts.make(owner, home)
-                cell.tree = self._open_own("mnt")
+                cell.tree, cell.ipc = self._open_own("mnt"), self._open_own("ipc")
             finally:
                 linux.setns(self.mount_namespace, linux.CLONE_NEWNS)
             status_r, cell.status_fd = os.pipe2(os.O_CLOEXEC)
-            received = (pids, cell.network.fd, cell.tree, *(group or [pids]), cell.status_fd, status_r)
+            received = (pids, cell.network.fd, cell.tree, cell.ipc, *(group or [pids]), cell.status_fd, status_r)
             template = self.programs if kind == "program" else self.template
             return template.fork(owner, kind, announcement, received)
         finally:
@@ -165,7 +165,7 @@ class Zygote:
             self._give_up(cell_id, cell)
 
     def _give_up(self, cell_id, cell):
-        """Let go of what is held for a cell that has ended, or never began; last of its mounts, which takes the kernel longest."""
+        """Let go of what is held for a cell that has ended, or never began; last of its namespaces, which takes the kernel longest."""
         for fd in (cell.status_fd, cell.oom_fd):
             if fd >= 0:
                 os.close(fd)
@@ -174,8 +174,9 @@ class Zygote:
         elif cell.network is not None:
             self.networks.give_back(cell.network)
         self.control.sendall(pack(("ended", cell_id)))
-        if cell.tree >= 0:
-            os.close(cell.tree)
+        for fd in (cell.ipc, cell.tree):
+            if fd >= 0:
+                os.close(fd)
 
     def _take_back_networks(self):
         """Reap the inits of cells that have ended: from then on nobody is left in their networks."""
