@@ -27,14 +27,15 @@ def rows(server: Server, effort: Effort) -> list[Row]:
     """The idle server is that of all the measurements before this one: it has run thousands of programs."""
     cells = _settled_cells(server)
     idle = tree_pss_bytes(server.pid)
-    python = median(pss_bytes(cell.pid) for cell in cells if not cell.name.startswith("node"))
+    # The largest are those of python; cells that wait for other programs hold a few pages.
+    python = max(pss_bytes(cell.pid) for cell in cells if not cell.name.startswith("node"))
     node = [pss_bytes(cell.pid) for cell in cells if cell.name.startswith("node")]
     nodes = f", {len(node)} of node, {mib(median(node))} each" if node else ""
     sleepers = effort.runs(_SLEEPERS)
     sleeping = _sleeping(server, sleepers)
     return [
         Row(
-            f"idle server with its pools ({len(cells) - len(node)} cells of python{nodes}), PSS",
+            f"idle server with its pools ({len(cells) - len(node)} cells of python and for other programs{nodes}), PSS",
             mib(idle),
             f"≤ {mib(_IDLE_BOUND_BYTES)}",
             idle <= _IDLE_BOUND_BYTES,
