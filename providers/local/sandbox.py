@@ -203,8 +203,13 @@ class LocalSandbox:
 
     def _begin(self, cell: Cell, run: CellRun, request: RunRequest, *, patient: bool) -> None:
         run.start_clock()
-        self._engine.running(cell, request.limits)
+        limits, settings = request.limits, self._settings
+        lowered = (limits.memory_bytes, limits.processes) != (settings.memory_bytes, settings.processes)
+        if lowered:  # then its group is limited before its program starts; else the program need not wait for the supervisor
+            self._engine.running(cell, limits)
         run.start(patient=patient)
+        if not lowered:
+            self._engine.running(cell, limits)
 
     async def _until_end(self, cell: Cell, run: CellRun, request: RunRequest) -> End | None:
         limits = request.limits
