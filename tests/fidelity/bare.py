@@ -19,7 +19,8 @@ async def run_bare(executable: str, case: Case, folder: Path) -> dict[str, objec
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content if isinstance(content, bytes) else content.encode())
-    env = {name: value.replace("/workspace", str(folder)) for name, value in {**_ENV, **case.env}.items()}
+    prefix = "" if executable.startswith("/usr/") else f"{os.path.dirname(executable)}:"  # the house adds it for an interpreter elsewhere
+    env = {name: value.replace("/workspace", str(folder)) for name, value in {**_ENV, "PATH": prefix + _ENV["PATH"], **case.env}.items()}
     return await asyncio.to_thread(_run, [executable, "main.py", *case.args], env, case, folder)
 
 

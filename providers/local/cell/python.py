@@ -18,7 +18,25 @@ ENTRY_NAME = "<sandql>"  # what the code of this interpreter's main file is call
 _SIGINT = 2
 _modules_before = 0
 _builtins_before = {}
-_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall if sys.version_info < (3, 12) else lambda: None  # found before any cell is made
+_SHUTDOWN = "on threading shutdown"  # where CPython 3.12 and newer meet an error that the exit code left behind
+
+
+def _find_recursion_counter():
+    """The integer in which CPython 3.12 and newer count how many Python frames this thread may still make, which no function changes alone."""
+    pythonapi = ctypes.pythonapi
+    pythonapi.PyThreadState_Get.restype = ctypes.c_void_p
+    state = pythonapi.PyThreadState_Get()
+    integers = (ctypes.c_int * 64).from_address(state)
+    limit = sys.getrecursionlimit()
+    for at in range(6, 63):
+        if integers[at + 1] == limit and 0 < limit - integers[at] < 64:
+            return ctypes.c_int.from_address(state + 4 * at)
+    return None
+
+
+# Looked up before any cell is made.
+_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall if sys.version_info < (3, 12) else None
+_recursion_left = _find_recursion_counter() if sys.version_info >= (3, 12) else None
 
 
 def remember_modules():
@@ -39,9 +57,12 @@ def compile_main(job):
 
 
 def forget_frames():
-    """Give back the depth of recursion that the frame below the program and `exec` take, where the C API can."""
-    _leave_recursive_call()
-    _leave_recursive_call()
+    """Give back the depth of recursion that the frame below the program, and before CPython 3.12 `exec`, too, take."""
+    if _leave_recursive_call is not None:
+        _leave_recursive_call()
+        _leave_recursive_call()
+    elif _recursion_left is not None:
+        _recursion_left.value += 1
 
 
 def make_main(job):
@@ -109,13 +130,14 @@ def finish():
         try:
             threading._shutdown()
         except BaseException as error:
-            _unraisable(error, threading)
+            _unraisable(error, threading, _SHUTDOWN)
+    if (3, 12) <= sys.version_info < (3, 13) and atexit._ncallbacks():
+        _refuse_threads()
     atexit._run_exitfuncs()
-    if not _flush():
-        return False
+    written = _flush()
     _drop_modules()
     _flush_quietly()
-    return True
+    return written
 
 
 def _own_trace(error):
@@ -124,16 +146,34 @@ def _own_trace(error):
     return trace.tb_next if trace is not None and trace.tb_frame.f_code.co_filename == ENTRY_NAME else trace
 
 
-def _unraisable(error, source):
-    """Say what could not be raised, as the interpreter does: by the program's hook, without this file's frame."""
+def _refuse_threads():
+    """Let no thread be started any more, as CPython 3.12 does when it calls atexit functions."""
+
+    def refuse(*_arguments, **_options):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    for module in ("_thread", "threading"):
+        space = sys.modules[module].__dict__ if module in sys.modules else {}
+        for name in ("start_new_thread", "start_new", "_start_new_thread"):
+            if name in space:
+                space[name] = refuse
+
+
+def _unraisable(error, source, doing):
+    """Say what could not be raised, as the interpreter does: by the program's hook, without this file's frame.
+
+    CPython 3.13 and newer name what they were `doing`, those before it the object that was the `source`.
+    """
     hook, seen = getattr(sys, "unraisablehook", None), []
     sys.unraisablehook = seen.append
     _Unraisable()  # the hook's argument is of a type without a name: one that the interpreter makes is the only way to it
     sys.unraisablehook = hook
+    of_hook = type(seen.pop())  # kept, it would hold the frames that are here now, and what they know
     trace = error.__traceback__ and error.__traceback__.tb_next
     error.__traceback__ = trace
     if hook is not None:
-        hook(type(seen[0])((type(error), error, trace, None, source)))
+        said, source = (f"Exception ignored {doing}", None) if sys.version_info >= (3, 13) else (None, source)
+        hook(of_hook((type(error), error, trace, said, source)))
 
 
 class _Unraisable:
@@ -145,14 +185,20 @@ def _exit_code(error):
     code = error.code
     if code is None:
         return 0
+    left = None
     if isinstance(code, int):
-        return code if -(1 << 63) <= code < 1 << 63 else -1
-    try:
-        sys.stderr.write(str(code))
-    except BaseException:
-        pass
-    sys.stderr.write("\n")
-    return 1
+        if -(1 << 63) <= code < 1 << 63:
+            return code
+        left = OverflowError("Python int too large to convert to C long")
+    else:
+        try:
+            sys.stderr.write(str(code))
+        except BaseException as second:
+            left = second
+        sys.stderr.write("\n")
+    if left is not None and sys.version_info >= (3, 12):
+        _unraisable(left, None, _SHUTDOWN)
+    return -1 if isinstance(code, int) else 1
 
 
 def _drop_modules():
@@ -211,7 +257,7 @@ def _flush():
             out.flush()
         except BaseException as error:
             fine = False
-            _unraisable(error, out)
+            _unraisable(error, out, "on flushing sys.stdout")
     err = getattr(sys, "stderr", None)
     if err is not None and not getattr(err, "closed", False):
         try:

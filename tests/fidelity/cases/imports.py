@@ -23,7 +23,12 @@ CASES = (
     Case("bytecode is written", "import helper, os\nprint(sorted(os.listdir('__pycache__')), helper.__cached__)", files={"helper.py": ""}),
     Case("own name hides a library", "import random\nprint(random.mine)", files={"random.py": "mine = 'hidden'\n"}),
     Case("own json hides the library", "import json\nprint(json.mine)", files={"json.py": "mine = 'hidden'\n"}),
-    Case("own threading hides the library", "import threading\nprint(threading.mine)", files={"threading.py": "mine = 'hidden'\n"}),
+    Case(
+        "own threading hides the library",
+        "import threading\nprint(threading.mine)",
+        files={"threading.py": "mine = 'hidden'\n"},
+        differs="hints at a module that hides another",
+    ),
     Case("own typing hides the library", "import typing\nprint(typing.mine)", files={"typing.py": "mine = 'hidden'\n"}),
     Case("own traceback hides the library", "1 / 0", files={"traceback.py": "print('mine')\n"}),
     Case("own socket hides the library", "import socket\nprint(socket.mine)", files={"socket.py": "mine = 'hidden'\n"}),
