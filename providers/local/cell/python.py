@@ -35,7 +35,7 @@ def _find_recursion_counter():
 
 
 # Looked up before any cell is made.
-_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall if sys.version_info < (3, 12) else None
+_leave_recursive_call = ctypes.pythonapi.Py_LeaveRecursiveCall
 _recursion_left = _find_recursion_counter() if sys.version_info >= (3, 12) else None
 
 
@@ -58,7 +58,7 @@ def compile_main(job):
 
 def forget_frames():
     """Give back the depth of recursion that the frame below the program, and before CPython 3.12 `exec`, too, take."""
-    if _leave_recursive_call is not None:
+    if sys.version_info < (3, 12):
         _leave_recursive_call()
         _leave_recursive_call()
     elif _recursion_left is not None:
