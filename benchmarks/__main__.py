@@ -11,7 +11,7 @@ import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from benchmarks import burst, latency, layer, memory, start, streaming, throughput
+from benchmarks import burst, fairness, files, governed, kept, latency, layer, memory, replay, start, streaming, throughput, usage
 from benchmarks.bare import bare_commands
 from benchmarks.failure import Failed
 from benchmarks.server import running_server
@@ -27,7 +27,16 @@ def measure(effort: Effort) -> Generator[Row]:
             yield from burst.rows(server, effort)
             yield from layer.rows(server, effort)
             yield from streaming.rows(server, effort)
+            yield from files.rows(server, effort)
+            yield from kept.rows(server, effort)
             yield from memory.rows(server, effort)
+        yield from usage.rows(effort)
+        yield from governed.rows(effort)
+        yield from replay.rows(effort)
+        yield from fairness.rows(effort)
+        yield from kept.many_rows(effort)
+        if effort is FULL:  # it downloads packages
+            yield from kept.template_rows(bare, effort)
         yield from start.rows(effort)
 
 

@@ -25,17 +25,18 @@ class Question:
     expected: bytes | None
 
 
-def question(query: str, variables: dict[str, Any] | None = None, expected: object = None) -> Question:
-    """A GraphQL request; `expected` is the `data` that it must bring."""
+def question(query: str, variables: dict[str, Any] | None = None, expected: object = None, *, token: str | None = None) -> Question:
+    """A GraphQL request, of whom the token is; `expected` is the `data` that it must bring."""
     body = json.dumps({"query": query, "variables": variables}).encode()
-    head = f"POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    proof = "" if token is None else f"authorization: Bearer {token}\r\n"
+    head = f"POST /graphql HTTP/1.1\r\nhost: localhost\r\n{proof}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     answer = None if expected is None else json.dumps({"data": expected}, separators=(",", ":")).encode()
     return Question(head.encode() + body, answer)
 
 
-def run_code(code: str, language: str) -> Question:
+def run_code(code: str, language: str, *, token: str | None = None) -> Question:
     """Run a program that prints 1, in a fresh sandbox."""
-    return question(_RUN, {"code": code, "language": language}, {"executeCode": {"output": "1\n", "success": True}})
+    return question(_RUN, {"code": code, "language": language}, {"executeCode": {"output": "1\n", "success": True}}, token=token)
 
 
 class Connection:
@@ -106,10 +107,9 @@ def load(port: int, asked: Question, at_once: int, *, seconds: float = 0.0, most
         Failed: an answer was not the expected one.
     """
     connections = {connection.fileno(): connection for connection in (Connection(port) for _ in range(at_once))}
-    greeting = question("{ __typename }", None, {"__typename": "Query"})
     try:
         for connection in connections.values():  # opening a connection is not what is measured
-            connection.ask(greeting)
+            connection.ask(asked)
         return _drive(connections, asked, seconds, most)
     finally:
         for connection in connections.values():

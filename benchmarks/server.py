@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -32,17 +32,23 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Generator[Server]:
-    """Start `sandql serve` with the settings of this environment, but for the address and the state folder; end it on every way out.
+def running_server(*, token: str | None = None, log: Path | None = None, **settings: object) -> Generator[Server]:
+    """Start `sandql serve` with the settings of this environment, but for the address, the state folder and these; end it on every way out.
+
+    A server that asks who is there is told so by the token. It logs into the file `log`, else to standard error.
 
     Raises:
         Failed: it did not say where it listens.
     """
     with tempfile.TemporaryDirectory(prefix="sandql-bench-") as state:
         environment = {**os.environ, "SANDQL_HOST": "127.0.0.1", "SANDQL_PORT": "0", "SANDQL_STATE_DIR": state, "SANDQL_LOG_LEVEL": "warning"}
+        environment |= {f"SANDQL_{name.upper()}": str(value) for name, value in settings.items()}
         environment["PYTHONPATH"] = str(Path(sandql.__file__).parents[1])  # the code that is measured is the one that measures
         began = perf_counter()
-        with subprocess.Popen([sys.executable, "-m", "sandql", "serve"], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        with (
+            nullcontext() if log is None else log.open("wb") as target,
+            subprocess.Popen([sys.executable, "-m", "sandql", "serve"], env=environment, stdout=subprocess.PIPE, stderr=target, text=True) as process,
+        ):
             try:
                 assert process.stdout is not None
                 found = _READY.search(process.stdout.readline())
@@ -50,7 +56,7 @@ def running_server() -> Generator[Server]:
                     raise Failed("the server ended before it said where it listens")
                 port = int(found[1])
                 connection = Connection(port)
-                connection.ask(run_code("print(1)", "python"))
+                connection.ask(run_code("print(1)", "python", token=token))
                 connection.close()
                 yield Server(port, process.pid, perf_counter() - began)
             finally:

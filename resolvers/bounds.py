@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
+from typing import Protocol
 
-from sandql.core.errors import BadRequest, PayloadTooLarge
+from sandql.access.grants import check_granted, check_language
+from sandql.core.errors import BadRequest, Forbidden, PayloadTooLarge
+from sandql.core.kept import KeptSandbox
+from sandql.core.limits import widest_limits
 from sandql.core.settings import Settings
-from sandql.core.values import InputFile, Language, Limits, RunRequest
-from sandql.providers.base import Provider
-from sandql.resolvers.operations import AskedFile, AskedLimits, ExecuteCode
+from sandql.core.values import Caller, InputFile, KiB, Language, Limits, MiB, RunRequest
+from sandql.resolvers.operations import AskedFile, AskedLimits, ExecuteCode, RunCommand
 
 MAX_ARGS = 256
 MAX_ARG_BYTES = 64 * 1024
@@ -20,8 +26,18 @@ MAX_ENV_BYTES = 64 * 1024
 MAX_FILES = 256
 MAX_ARTIFACTS = 64
 WORKSPACE = "/workspace"
+COMMAND = "command"  # what stands for the language of a command
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+
+
+class Speaks(Protocol):
+    """What of a provider a run is checked against."""
+
+    @property
+    def name(self) -> str: ...
+
+    def languages(self) -> Sequence[Language]: ...
 
 
 def encode(name: str, text: str, most: int) -> bytes:
@@ -55,7 +71,7 @@ def workspace_path(name: str, path: str, settings: Settings, *, root_ok: bool = 
     return "/".join(parts)
 
 
-def find_language(provider: Provider, name: str) -> Language:
+def find_language(provider: Speaks, name: str) -> Language:
     """The provider's language of that name or alias, in any case of letters. Raises BadRequest."""
     wanted = name.strip().lower()
     languages = provider.languages()
@@ -81,28 +97,117 @@ def decode_content(name: str, content: str, encoding: str, most: int) -> bytes:
     return data
 
 
-def _bounded(name: str, asked: int | None, default: int, low: int, high: int) -> int:
+def find_granted_language(caller: Caller, provider: Speaks, name: str) -> str:
+    """The canonical name of a language that the caller may use. Raises BadRequest, Forbidden."""
+    language = find_language(provider, name).name
+    check_language(caller, language)
+    return language
+
+
+def _bounded(caller: Caller, lessened: bool, name: str, asked: int | None, default: int, low: int, high: int, granted: int | None) -> int:
+    """What was asked for, within the server's bounds, and within them what the caller's role grants; None for no less."""
     if asked is None:
-        return default
+        return default if granted is None else min(default, granted)
     if not low <= asked <= high:
         raise BadRequest(f"{name}: must be from {low} to {high}, got {asked}")
+    if granted is not None and lessened:
+        return min(asked, granted)
+    if granted is not None:
+        check_granted(caller, name, asked, granted)
     return asked
 
 
-def _limits(asked: AskedLimits | None, timeout_ms: int | None, settings: Settings) -> Limits:
-    wall = _bounded("timeout", timeout_ms, min(settings.wall_ms, settings.max_wall_ms), 1, settings.max_wall_ms)
+def check_in_context(asked: ExecuteCode) -> None:
+    """Check that nothing was asked for that code in a context has of its context. Raises BadRequest."""
+    given = {
+        "sandboxId": asked.sandbox_id,
+        "template": asked.template,
+        "stdin": asked.stdin,
+        "interactive": asked.interactive,
+        "args": asked.args,
+        "env": asked.env,
+        "limits": asked.limits,
+        "files": asked.files,
+        "artifacts": asked.artifacts,
+    }
+    for name, value in given.items():
+        if value:
+            raise BadRequest(f"{name}: code in a context has that of its context; leave it out")
+
+
+def check_limits(
+    caller: Caller,
+    asked: AskedLimits | None,
+    timeout_ms: int | None,
+    settings: Settings,
+    most: Limits | None = None,
+    *,
+    of_sandbox: bool = False,
+    lessened: bool = False,
+) -> Limits:
+    """The limits of a run, or of all runs of a sandbox: what was asked for, within the server's own and `most`, which is also the default.
+
+    Where a role grants less than the default, that is lessened; with `lessened` also what was asked for.
+
+    Raises:
+        BadRequest: more was asked for, or too little.
+        Forbidden: more was asked for than the caller's role grants.
+    """
     asked = asked or AskedLimits()
+    most = most or widest_limits(settings)
+    granted = caller.permissions.limits
+    check = partial(_bounded, caller, lessened)
+    default_ms = settings.max_wall_ms if of_sandbox else min(settings.wall_ms, settings.max_wall_ms)
+    wall = check("timeout", timeout_ms, default_ms, 1, settings.max_wall_ms, granted.wall_ms)
+    cpu = None if granted.cpu_cores is None else _cpu_ms(granted.cpu_cores, wall)
     return Limits(
         wall_ms=wall,
-        cpu_ms=_bounded("limits.cpuTime", asked.cpu_ms, wall, 1, settings.max_wall_ms),
-        memory_bytes=_bounded("limits.memory", asked.memory_bytes, settings.memory_bytes, 16 * 1024 * 1024, settings.memory_bytes),
-        processes=_bounded("limits.processes", asked.processes, settings.processes, 1, settings.processes),
-        open_files=_bounded("limits.openFiles", asked.open_files, settings.open_files, 16, settings.open_files),
-        workspace_bytes=_bounded("limits.workspaceBytes", asked.workspace_bytes, settings.workspace_bytes, 65_536, settings.workspace_bytes),
-        workspace_inodes=_bounded("limits.workspaceInodes", asked.workspace_inodes, settings.workspace_inodes, 16, settings.workspace_inodes),
-        output_bytes=_bounded("limits.outputBytes", asked.output_bytes, settings.output_bytes, 0, settings.output_bytes),
+        cpu_ms=check("limits.cpuTime", asked.cpu_ms, min(wall, most.cpu_ms), 1, most.cpu_ms, cpu),
+        memory_bytes=check("limits.memory", asked.memory_bytes, most.memory_bytes, 16 * MiB, most.memory_bytes, granted.memory_bytes),
+        processes=check("limits.processes", asked.processes, most.processes, 1, most.processes, granted.processes),
+        open_files=check("limits.openFiles", asked.open_files, most.open_files, 16, most.open_files, granted.open_files),
+        workspace_bytes=check(
+            "limits.workspaceBytes", asked.workspace_bytes, most.workspace_bytes, 64 * KiB, most.workspace_bytes, granted.workspace_bytes
+        ),
+        workspace_inodes=check("limits.workspaceInodes", asked.workspace_inodes, most.workspace_inodes, 16, most.workspace_inodes, None),
+        output_bytes=check("limits.outputBytes", asked.output_bytes, most.output_bytes, 0, most.output_bytes, granted.output_bytes),
         output_hard_bytes=settings.output_hard_bytes,
     )
+
+
+def lasting_limits(caller: Caller, limits: Limits, most_ms: int) -> Limits:
+    """The limits of something that may work for as long as it is open, at most `most_ms`."""
+    cores = caller.permissions.limits.cpu_cores
+    return replace(limits, wall_ms=most_ms, cpu_ms=most_ms if cores is None else min(most_ms, _cpu_ms(cores, most_ms)))
+
+
+def limits_in_context(caller: Caller, limits: Limits, context: Limits) -> Limits:
+    """The limits of an execution in a context: time and output of its own, of which `limits` has been checked, and for the rest the context's.
+
+    Raises:
+        Forbidden: the context has more than the caller's role grants now.
+    """
+    granted = caller.permissions.limits
+    for name, has, most in (
+        ("cpuTime", context.cpu_ms, None if granted.cpu_cores is None else _cpu_ms(granted.cpu_cores, context.wall_ms)),
+        ("memory", context.memory_bytes, granted.memory_bytes),
+        ("processes", context.processes, granted.processes),
+        ("openFiles", context.open_files, granted.open_files),
+        ("workspaceBytes", context.workspace_bytes, granted.workspace_bytes),
+    ):
+        if most is not None and has > most:
+            raise Forbidden(
+                f"contextId: was opened with limits.{name} of {has}, and the role {caller.role!r} grants at most {most} now; "
+                "use restartContext, which begins it anew with that"
+            )
+    return replace(
+        context, wall_ms=limits.wall_ms, cpu_ms=limits.cpu_ms, output_bytes=limits.output_bytes, output_hard_bytes=limits.output_hard_bytes
+    )
+
+
+def _cpu_ms(cores: float, wall_ms: int) -> int:
+    """The CPU time that so many cores give in a time."""
+    return max(1, int(cores * wall_ms))
 
 
 def _files(asked: tuple[AskedFile, ...], settings: Settings) -> tuple[InputFile, ...]:
@@ -121,20 +226,21 @@ def _files(asked: tuple[AskedFile, ...], settings: Settings) -> tuple[InputFile,
     return files
 
 
-def _args(asked: tuple[str, ...]) -> tuple[str, ...]:
+def _args(asked: tuple[str, ...], name: str) -> tuple[str, ...]:
     if len(asked) > MAX_ARGS:
-        raise BadRequest(f"args: at most {MAX_ARGS}, got {len(asked)}")
+        raise BadRequest(f"{name}: at most {MAX_ARGS}, got {len(asked)}")
     total = 0
     for index, arg in enumerate(asked):
-        total += len(encode(f"args[{index}]", arg, MAX_ARG_BYTES))
+        total += len(encode(f"{name}[{index}]", arg, MAX_ARG_BYTES))
         if "\0" in arg:
-            raise BadRequest(f"args[{index}]: holds a NUL byte")
+            raise BadRequest(f"{name}[{index}]: holds a NUL byte")
     if total > MAX_ARG_BYTES:
-        raise PayloadTooLarge(f"args: at most {MAX_ARG_BYTES} bytes in all, got {total}")
+        raise PayloadTooLarge(f"{name}: at most {MAX_ARG_BYTES} bytes in all, got {total}")
     return asked
 
 
-def _env(asked: tuple[tuple[str, str], ...]) -> MappingProxyType[str, str]:
+def check_env(asked: tuple[tuple[str, str], ...]) -> MappingProxyType[str, str]:
+    """Variables of a program's environment. Raises BadRequest, PayloadTooLarge."""
     if len(asked) > MAX_ENV:
         raise BadRequest(f"env: at most {MAX_ENV} variables, got {len(asked)}")
     total = 0
@@ -149,19 +255,48 @@ def _env(asked: tuple[tuple[str, str], ...]) -> MappingProxyType[str, str]:
     return MappingProxyType(dict(asked))
 
 
-def check_run(asked: ExecuteCode, provider: Provider, settings: Settings) -> RunRequest:
-    """The checked form of what was asked. Raises BadRequest, PayloadTooLarge."""
-    language = find_language(provider, asked.language)
-    code = encode("code", asked.code, settings.code_bytes)
+def check_command(argv: tuple[str, ...] | None, line: str | None, provider: Speaks, settings: Settings) -> tuple[str, ...]:
+    """What is to be executed: `argv` as it is, or a `line` by the provider's shell. Raises BadRequest, PayloadTooLarge."""
+    if (argv is None) == (line is None):
+        raise BadRequest("argv, line: give one of them, and not both")
+    if line is not None:
+        encode("line", line, settings.code_bytes)
+        if "\0" in line:
+            raise BadRequest("line: holds a NUL byte")
+        shell = "bash" if any(language.name == "bash" for language in provider.languages()) else "sh"
+        return (shell, "-c", line)
+    assert argv is not None
+    return check_argv(argv, "argv")
+
+
+def check_argv(argv: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """A program and its arguments. Raises BadRequest, PayloadTooLarge."""
+    if not argv or not argv[0]:
+        raise BadRequest(f"{name}: must name a program first")
+    return _args(argv, name)
+
+
+def check_run(caller: Caller, asked: ExecuteCode | RunCommand, provider: Speaks, settings: Settings, kept: KeptSandbox | None = None) -> RunRequest:
+    """The checked form of what was asked; `kept` is the sandbox in which it is to run. Raises BadRequest, Forbidden, PayloadTooLarge."""
     if len(asked.artifacts) > MAX_ARTIFACTS:
         raise BadRequest(f"artifacts: at most {MAX_ARTIFACTS}, got {len(asked.artifacts)}")
+    if isinstance(asked, RunCommand):
+        check_language(caller, COMMAND)
+        language, code, args = COMMAND, b"", ()
+        command = check_command(asked.argv, asked.line, provider, settings)
+    else:
+        language = find_granted_language(caller, provider, asked.language)
+        code, args, command = encode("code", asked.code, settings.code_bytes), asked.args, ()
+    env = check_env(asked.env)
     return RunRequest(
-        language=language.name,
+        language=language,
         code=code,
         stdin=b"" if asked.stdin is None else encode("stdin", asked.stdin, settings.stdin_bytes),
-        args=_args(asked.args),
-        env=_env(asked.env),
+        args=_args(args, "args"),
+        env=env if kept is None else MappingProxyType({**kept.spec.env, **env}),
         files=_files(asked.files, settings),
-        limits=_limits(asked.limits, asked.timeout_ms, settings),
+        limits=check_limits(caller, asked.limits, asked.timeout_ms, settings, None if kept is None else kept.spec.limits),
         artifacts=tuple(workspace_path(f"artifacts[{index}]", path, settings) for index, path in enumerate(asked.artifacts)),
+        command=command,
+        interactive=asked.interactive,
     )

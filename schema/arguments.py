@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import strawberry
 
-from sandql.resolvers.operations import AskedFile, AskedLimits, ExecuteCode
+from sandql.resolvers.operations import AskedFile, AskedLimits, ExecuteCode, RunCommand
 from sandql.schema.enums import Encoding
 from sandql.schema.scalars import ByteCount
 
@@ -50,10 +50,18 @@ LanguageName = Annotated[str, strawberry.argument(description="A name or an alia
 ProviderName = Annotated[str | None, strawberry.argument(description="A name of `providers`; the server's default provider when left out.")]
 RunSandbox = Annotated[
     strawberry.ID | None,
-    strawberry.argument(description='Where to run: "home" for the caller\'s own home; a fresh sandbox, gone afterwards, when left out.'),
+    strawberry.argument(description='Where to run: a sandbox of the caller\'s, or "home"; a fresh sandbox, gone afterwards, when left out.'),
 ]
-FileSandbox = Annotated[strawberry.ID | None, strawberry.argument(description='Whose files: "home", which is also meant when left out.')]
+FileSandbox = Annotated[
+    strawberry.ID | None, strawberry.argument(description='Whose files: a sandbox of the caller\'s, or "home", which is also meant when left out.')
+]
 FilePath = Annotated[str, strawberry.argument(description="A path in the workspace: relative, or below /workspace.")]
+Owner = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(
+        description="Whose, for administrators who act as another caller; what they do so is in the audit log. One's own when left out."
+    ),
+]
 Stdin = Annotated[str | None, strawberry.argument(description="What the program reads from standard input; empty when left out.")]
 Args = Annotated[list[str] | None, strawberry.argument(description="The program's arguments.")]
 Env = Annotated[list[EnvironmentVariable] | None, strawberry.argument(description="Variables added to the program's environment.")]
@@ -65,12 +73,30 @@ Artifacts = Annotated[
 ]
 
 
+Interactive = Annotated[
+    bool, strawberry.argument(description="Whether input stays open behind `stdin` for what `sendInput` sends, until `closeInput`.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Up to 255 characters: the same key again gives the same answer and starts nothing; CONFLICT with other arguments."
+    ),
+]
+ContextId = Annotated[
+    strawberry.ID | None, strawberry.argument(description="The id of a context: the code runs there, with the variables of what ran before.")
+]
+TemplateName = Annotated[str | None, strawberry.argument(description='What the sandbox begins with, a name of `templates`; "default" when left out.')]
+Argv = Annotated[list[str] | None, strawberry.argument(description="A program and its arguments, without a shell.")]
+Line = Annotated[str | None, strawberry.argument(description="A line for the shell.")]
+
+
 def given(value: Given | None) -> Given | None:
     """The value of an argument, or None where it was left out; `null` and left out are the same."""
     return None if value is strawberry.UNSET else value
 
 
-def _limits(limits: LimitsInput | None) -> AskedLimits | None:
+def limits_asked(limits: LimitsInput | None) -> AskedLimits | None:
+    """The limits as the resolvers take them."""
     if limits is None:
         return None
     return AskedLimits(
@@ -96,6 +122,9 @@ def asked_execution(
     timeout: int | None,
     limits: LimitsInput | None,
     artifacts: list[str] | None,
+    interactive: bool = False,
+    template: str | None = None,
+    context_id: strawberry.ID | None = None,
 ) -> ExecuteCode:
     """The arguments of `executeCode` as the resolvers take them; `timeout` is milliseconds."""
     return ExecuteCode(
@@ -108,6 +137,41 @@ def asked_execution(
         env=tuple((item.name, item.value) for item in given(env) or ()),
         files=tuple(AskedFile(item.path, item.content, item.encoding) for item in given(files) or ()),
         timeout_ms=given(timeout),
-        limits=_limits(given(limits)),
+        limits=limits_asked(given(limits)),
         artifacts=tuple(given(artifacts) or ()),
+        interactive=interactive,
+        template=given(template),
+        context_id=given(context_id),
+    )
+
+
+def asked_command(
+    argv: list[str] | None,
+    line: str | None,
+    provider: str | None,
+    sandbox_id: strawberry.ID | None,
+    stdin: str | None,
+    env: list[EnvironmentVariable] | None,
+    files: list[FileInput] | None,
+    timeout: int | None,
+    limits: LimitsInput | None,
+    artifacts: list[str] | None,
+    interactive: bool,
+    template: str | None,
+) -> RunCommand:
+    """The arguments of `runCommand` as the resolvers take them; `timeout` is milliseconds."""
+    words = given(argv)
+    return RunCommand(
+        argv=None if words is None else tuple(words),
+        line=given(line),
+        provider=given(provider),
+        sandbox_id=given(sandbox_id),
+        stdin=given(stdin),
+        env=tuple((item.name, item.value) for item in given(env) or ()),
+        files=tuple(AskedFile(item.path, item.content, item.encoding) for item in given(files) or ()),
+        timeout_ms=given(timeout),
+        limits=limits_asked(given(limits)),
+        artifacts=tuple(given(artifacts) or ()),
+        interactive=interactive,
+        template=given(template),
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import strawberry
+from graphql import GraphQLEnumType, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.utils.str_converters import to_camel_case
 
 from sandql.schema.mutation import Mutation
 from sandql.schema.query import Query
+from sandql.schema.requirements import VisibleSchemas, requires_directive
 from sandql.schema.scalars import SCALARS
 from sandql.schema.subscription import Subscription
 
@@ -33,4 +36,10 @@ schema = strawberry.Schema(
 )
 
 # Strawberry keeps the graphql-core schema to itself, and its own `execute` costs several times what graphql-core needs.
-core_schema = schema._schema  # pyright: ignore[reportPrivateUsage]
+_made = schema._schema  # pyright: ignore[reportPrivateUsage]
+
+_permission = _made.type_map["Permission"]
+assert isinstance(_permission, GraphQLEnumType)
+_parts: Any = {**_made.to_kwargs(), "directives": (*_made.directives, requires_directive(_permission))}
+core_schema = GraphQLSchema(**_parts)
+visible_schemas = VisibleSchemas(core_schema)

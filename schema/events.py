@@ -47,6 +47,15 @@ ExecutionEvent = Annotated[
 ]
 
 
+def logged_event(event: values.Event) -> ExecutionEvent:
+    """The GraphQL form of an event out of a log, in which no character is cut."""
+    if isinstance(event, values.Output):
+        return ExecutionOutput(seq=event.seq, stream=event.stream, text=event.data.decode("utf-8", "replace"))
+    if isinstance(event, values.Started):
+        return ExecutionStarted(seq=event.seq, id=strawberry.ID(event.execution_id))
+    return ExecutionCompleted(seq=event.seq, result=execution_result(event.execution))
+
+
 async def execution_events(events: AsyncGenerator[values.Event]) -> AsyncGenerator[ExecutionEvent]:
     """Turn a run's events into their GraphQL form, and close them on every way out.
 

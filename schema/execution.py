@@ -5,7 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from sandql.core import values
-from sandql.schema.enums import Outcome
+from sandql.schema.enums import Encoding, Outcome
 from sandql.schema.files import FileContent, file_content
 
 
@@ -38,6 +38,25 @@ class Compilation:
     time: int = strawberry.field(description="Wall time of the compiler, in milliseconds.")
 
 
+@strawberry.type(description="A value that code in a context showed, in one representation.")
+class RichResult:
+    """See `sandql.core.values.RichResult`."""
+
+    index: int = strawberry.field(description="Which value: the representations of one have the same number.")
+    mime_type: str = strawberry.field(description='What `data` is: "text/plain", "text/html", "image/png", …')
+    data: str = strawberry.field(description="The representation, written as `encoding` says.")
+    encoding: Encoding = strawberry.field(description="UTF8 for text, BASE64 for pictures.")
+
+
+@strawberry.type(description="An exception that code in a context did not catch.")
+class ExecutionException:
+    """See `sandql.core.values.ExecutionException`."""
+
+    name: str = strawberry.field(description="Its class.")
+    value: str = strawberry.field(description="Its message.")
+    traceback: str = strawberry.field(description="Where it was raised.")
+
+
 @strawberry.type(description="A run that has ended. A program that failed is an answer with `success: false`, never an error.")
 class ExecutionResult:
     """See `sandql.core.values.Execution`."""
@@ -60,6 +79,8 @@ class ExecutionResult:
     isolation: Isolation = strawberry.field(description="What really stood between this run and the host.")
     compilation: Compilation | None = strawberry.field(description="The compile step; null for a language without one.")
     artifacts: list[FileContent] = strawberry.field(description="The files that were asked for with `artifacts`.")
+    results: list[RichResult] = strawberry.field(description="What code in a context showed: `display()`, figures, the last expression's value.")
+    exception: ExecutionException | None = strawberry.field(description="What code in a context raised and did not catch.")
 
 
 def isolation(value: values.Isolation) -> Isolation:
@@ -84,7 +105,7 @@ def _stderr(value: values.Execution) -> str:
 
 def execution_result(value: values.Execution) -> ExecutionResult:
     """The GraphQL form of a run that has ended."""
-    problem, compilation = value.problem, value.compilation
+    problem, compilation, raised = value.problem, value.compilation, value.exception
     return ExecutionResult(
         id=strawberry.ID(value.id),
         output=value.stdout.decode("utf-8", "replace"),
@@ -106,4 +127,6 @@ def execution_result(value: values.Execution) -> ExecutionResult:
         if compilation is None
         else Compilation(success=compilation.success, output=compilation.output.decode("utf-8", "replace"), time=compilation.wall_ms),
         artifacts=[file_content(artifact) for artifact in value.artifacts],
+        results=[RichResult(index=r.index, mime_type=r.mime_type, data=r.data, encoding=Encoding(r.encoding)) for r in value.results],
+        exception=None if raised is None else ExecutionException(name=raised.name, value=raised.value, traceback=raised.traceback),
     )

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import strawberry
 
-from sandql.core import values
-from sandql.schema.enums import Encoding, FileType
+from sandql.core import files, values
+from sandql.core.errors import BadRequest
+from sandql.schema.enums import ChangeKind, Encoding, FileType
 from sandql.schema.scalars import ByteCount
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,14 +17,16 @@ _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-@strawberry.type(description="A regular file, whole.")
+@strawberry.type(description="A regular file, or what was asked for of it.")
 class FileContent:
     """See `sandql.core.values.FileContent`."""
 
     path: str = strawberry.field(description="The path that was asked for.")
     content: str = strawberry.field(description="The bytes, written as `encoding` says; they are never mangled.")
-    size: int = strawberry.field(description="How many bytes the file has.")
-    encoding: Encoding = strawberry.field(description="UTF8 where the bytes are UTF-8, else BASE64.")
+    size: int = strawberry.field(description="How many bytes `content` stands for.")
+    encoding: Encoding = strawberry.field(description="UTF8 where the bytes are UTF-8, else BASE64, unless one was asked for.")
+    offset: ByteCount = strawberry.field(description="Where in the file they begin.")
+    file_size: ByteCount = strawberry.field(description="How many bytes the file has in all.")
 
 
 @strawberry.type(description="A name in a workspace.")
@@ -35,6 +38,25 @@ class FileEntry:
     type: FileType = strawberry.field(description="What it is.")
     size: ByteCount = strawberry.field(description="How many bytes it has.")
     modified_at: datetime = strawberry.field(description="When it was last written.")
+    mode: int = strawberry.field(description="Its permission bits, as a number: 420 is what chmod calls 644.")
+
+
+@strawberry.type(description="A path that changed.")
+class FileChange:
+    """See `sandql.core.files.FileChange`."""
+
+    kind: ChangeKind = strawberry.field(description="What became of it.")
+    path: str = strawberry.field(description="The path relative to the workspace.")
+    type: FileType = strawberry.field(description="What it is, or was.")
+    previous_path: str | None = strawberry.field(description="Where it was before it was MOVED.")
+
+
+@strawberry.type(description="What changed within a short time.")
+class FileChanges:
+    """See `sandql.core.files.FileChanges`."""
+
+    changes: list[FileChange] = strawberry.field(description="What changed, in order; the first time there are none: from then on nothing is missed.")
+    overflow: bool = strawberry.field(description="Whether there was more than could be told: list the directory anew.")
 
 
 def _shown(name: str) -> str:
@@ -50,13 +72,35 @@ def _moment(unix_s: float) -> datetime:
         return _LAST if unix_s > 0 else _FIRST
 
 
-def file_content(value: values.FileContent) -> FileContent:
-    """The GraphQL form of a file's bytes."""
-    try:
-        content, encoding = value.content.decode(), Encoding.UTF8
-    except UnicodeDecodeError:
-        content, encoding = base64.b64encode(value.content).decode("ascii"), Encoding.BASE64
-    return FileContent(path=_shown(value.path), content=content, size=len(value.content), encoding=encoding)
+def file_content(value: values.FileContent, encoding: Encoding | None = None) -> FileContent:
+    """The GraphQL form of a file's bytes. Raises BadRequest: they were asked for as UTF8, and are not."""
+    return file_part(values.FilePart(value, 0, len(value.content)), encoding)
+
+
+def file_part(value: values.FilePart, encoding: Encoding | None = None) -> FileContent:
+    """The GraphQL form of some of a file's bytes. Raises BadRequest: they were asked for as UTF8, and are not."""
+    data = value.content.content
+    text = None
+    if encoding is not Encoding.BASE64:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            if encoding is Encoding.UTF8:
+                raise BadRequest(f"encoding: byte {value.offset + error.start} is not UTF-8; ask for BASE64") from None
+    return FileContent(
+        path=_shown(value.content.path),
+        content=base64.b64encode(data).decode("ascii") if text is None else text,
+        size=len(data),
+        encoding=Encoding.BASE64 if text is None else Encoding.UTF8,
+        offset=ByteCount(value.offset),
+        file_size=ByteCount(value.file_size),
+    )
+
+
+def file_changes(value: files.FileChanges) -> FileChanges:
+    """The GraphQL form of what changed."""
+    changes = [FileChange(kind=item.kind, path=item.path, type=item.type, previous_path=item.previous_path) for item in value.changes]
+    return FileChanges(changes=changes, overflow=value.overflow)
 
 
 def file_entry(value: values.FileEntry) -> FileEntry:
@@ -67,4 +111,5 @@ def file_entry(value: values.FileEntry) -> FileEntry:
         type=value.type,
         size=ByteCount(max(value.size, 0)),
         modified_at=_moment(value.modified_at),
+        mode=value.mode,
     )

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import strawberry
 
 from sandql.resolvers import catalog as catalog_resolvers
-from sandql.resolvers import files as file_resolvers
-from sandql.schema.arguments import FilePath, FileSandbox, ProviderName, given
+from sandql.schema.api_key_fields import ApiKeyQuery
+from sandql.schema.arguments import ProviderName, given
 from sandql.schema.catalog import Language, Provider, language, provider
 from sandql.schema.context import Info
-from sandql.schema.files import FileContent, FileEntry, file_content, file_entry
-
-Recursive = Annotated[bool, strawberry.argument(description="Whether to list what is in directories below as well.")]
+from sandql.schema.context_fields import ContextQuery
+from sandql.schema.execution_fields import ExecutionQuery
+from sandql.schema.file_fields import FileQuery
+from sandql.schema.sandbox_fields import SandboxQuery
+from sandql.schema.terminal_fields import TerminalQuery
+from sandql.schema.viewer import ViewerQuery
 
 
 @strawberry.type(description="What a client can ask without changing anything.")
-class Query:
+class Query(FileQuery, SandboxQuery, ExecutionQuery, TerminalQuery, ContextQuery, ViewerQuery, ApiKeyQuery):
     """The query root."""
 
-    @strawberry.field(description="The names in a directory, sorted.")
-    async def list_files(
-        self, info: Info, path: FilePath, sandbox_id: FileSandbox = strawberry.UNSET, provider: ProviderName = strawberry.UNSET
-    ) -> list[str]:
-        context = info.context
-        entries = await file_resolvers.list_files(context.sandboxes, context.caller, path, provider=given(provider), sandbox_id=given(sandbox_id))
-        return [file_entry(entry).name for entry in entries]
-
-    @strawberry.field(description="A file, whole; null with the error NOT_FOUND where there is none.")
-    async def read_file(
-        self, info: Info, path: FilePath, sandbox_id: FileSandbox = strawberry.UNSET, provider: ProviderName = strawberry.UNSET
-    ) -> FileContent | None:
-        context = info.context
-        found = await file_resolvers.read_file(context.sandboxes, context.caller, path, provider=given(provider), sandbox_id=given(sandbox_id))
-        return file_content(found)
-
-    @strawberry.field(description="What is in a directory, sorted by path.")
-    async def files(
-        self,
-        info: Info,
-        path: FilePath,
-        recursive: Recursive = False,
-        sandbox_id: FileSandbox = strawberry.UNSET,
-        provider: ProviderName = strawberry.UNSET,
-    ) -> list[FileEntry]:
-        context = info.context
-        entries = await file_resolvers.list_files(
-            context.sandboxes, context.caller, path, recursive=recursive, provider=given(provider), sandbox_id=given(sandbox_id)
-        )
-        return [file_entry(entry) for entry in entries]
-
-    @strawberry.field(description="The providers in use, sorted by name. Starts no sandbox.")
+    @strawberry.field(description="The providers that the caller may use, sorted by name. Starts no sandbox.")
     def providers(self, info: Info) -> list[Provider]:
-        return [provider(item) for item in catalog_resolvers.list_providers(info.context.sandboxes)]
+        return [provider(item) for item in catalog_resolvers.offered_providers(info.context.sandboxes, info.context.caller)]
 
-    @strawberry.field(description="The languages that a provider runs.")
+    @strawberry.field(description="The languages of a provider that the caller may use.")
     def languages(self, info: Info, provider: ProviderName = strawberry.UNSET) -> list[Language]:
-        found = catalog_resolvers.find_provider(info.context.sandboxes, given(provider))
+        found = catalog_resolvers.find_provider(info.context.sandboxes, info.context.caller, given(provider))
         return [language(item, found.available) for item in found.languages]

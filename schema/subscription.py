@@ -12,6 +12,7 @@ from sandql.schema.arguments import (
     Args,
     Artifacts,
     Code,
+    ContextId,
     Env,
     Files,
     LanguageName,
@@ -19,18 +20,27 @@ from sandql.schema.arguments import (
     RunLimits,
     RunSandbox,
     Stdin,
+    TemplateName,
     Timeout,
     asked_execution,
 )
 from sandql.schema.context import Info
 from sandql.schema.events import ExecutionEvent, execution_events
+from sandql.schema.execution_fields import ExecutionSubscription
+from sandql.schema.file_fields import FileSubscription
+from sandql.schema.requirements import needs
+from sandql.schema.sandbox_fields import SandboxSubscription
+from sandql.schema.terminal_fields import TerminalSubscription
+from sandql.schema.usage import UsageSubscription
 
 
 @strawberry.type(description="What a client can watch as it happens.")
-class Subscription:
+class Subscription(FileSubscription, SandboxSubscription, ExecutionSubscription, TerminalSubscription, UsageSubscription):
     """The subscription root."""
 
-    @strawberry.subscription(description="Run a program and watch it. Unsubscribing, or going away, ends the run.")
+    @strawberry.subscription(
+        description="Run a program and watch it. Unsubscribing, or going away, ends the run.", metadata=needs(code_resolvers.stream_code)
+    )
     async def execute_code(
         self,
         info: Info,
@@ -45,9 +55,13 @@ class Subscription:
         timeout: Timeout = strawberry.UNSET,
         limits: RunLimits = strawberry.UNSET,
         artifacts: Artifacts = strawberry.UNSET,
+        template: TemplateName = strawberry.UNSET,
+        context_id: ContextId = strawberry.UNSET,
     ) -> AsyncGenerator[ExecutionEvent]:
-        asked = asked_execution(code, language, provider, sandbox_id, stdin, args, env, files, timeout, limits, artifacts)
-        context = info.context
-        async with aclosing(execution_events(code_resolvers.stream_code(context.sandboxes, context.caller, asked))) as events:
+        asked = asked_execution(
+            code, language, provider, sandbox_id, stdin, args, env, files, timeout, limits, artifacts, False, template, context_id
+        )
+        source = code_resolvers.stream_code(info.context.sandboxes, info.context.caller, asked)
+        async with aclosing(execution_events(source)) as events:
             async for event in events:
                 yield event

@@ -12,7 +12,7 @@ lock() {
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@" --output-file "$file"
 }
 
-lock requirements-dev.txt --group dev pyproject.toml "$@"
+lock requirements-dev.txt --group dev --extra otel pyproject.toml "$@"
 # The smaller sets are parts of the large one, in the same versions.
 lock requirements.txt --constraint requirements-dev.txt pyproject.toml
 lock requirements-build.txt --constraint requirements-dev.txt --group build

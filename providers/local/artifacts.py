@@ -99,6 +99,6 @@ class _Taken:
         if len(self.files) >= self._max_files:
             raise PayloadTooLarge(f"artifacts: at most {self._max_files} files, there are more; name fewer")
         try:
-            return read_regular(fd, path, self._left_bytes)
+            return read_regular(fd, path, self._left_bytes)[0]
         except PayloadTooLarge:
             raise PayloadTooLarge(f"artifacts: at most {self._max_total_bytes} bytes in all, {shown(path)[:100]!r} goes beyond") from None

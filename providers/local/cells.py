@@ -15,7 +15,7 @@ from sandql.providers.local.cell.wire import MAX_PACKET, unpack
 _FDS_OF_A_CELL: Final = 5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cell:
     """A parked cell: our ends of its pipes, none of which blocks, and its workspace directory. `close` is for good."""
 
@@ -46,12 +46,27 @@ class Cell:
 
 @dataclass(slots=True)
 class Pool:
-    """The cells of one kind: `size` are kept parked, `parking` were asked for, `waiters` are runs that found none."""
+    """The cells of one kind: `size` are kept parked, `parking` were asked for, `waiters` are runs that found none.
+
+    `hits` counts the runs that found one, `cold_starts` those that did not.
+    """
 
     size: int
     parked: deque[Cell] = field(default_factory=deque[Cell])
     parking: int = 0
     waiters: deque[asyncio.Future[Cell]] = field(default_factory=deque[asyncio.Future[Cell]])
+    hits: int = 0
+    cold_starts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A cell of a kept workspace, of that name and uid, and who waits for it; `lasting` where what it uses is to be followed."""
+
+    waiter: asyncio.Future[Cell]
+    home: str
+    owner: int | None
+    lasting: bool
 
 
 def receive_cell(announcements: socket.socket) -> Cell | int | None:

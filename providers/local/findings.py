@@ -16,7 +16,7 @@ from typing import Final
 from sandql.core.settings import Settings
 from sandql.providers.local import mends
 from sandql.providers.local.cgroup import Cgroups
-from sandql.providers.local.supervisor import is_root_outside
+from sandql.providers.local.host_uids import is_root_outside
 
 _MACHINES: Final = ("x86_64", "aarch64")
 _KERNEL: Final = (5, 14)  # from here on the limit of processes counts per user namespace, and so per cell

@@ -8,9 +8,14 @@ import secrets
 from base64 import b64encode
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from sandql.core.contexts import ContextRequest
+from sandql.core.errors import Unsupported
+from sandql.core.limits import widest_limits
 from sandql.core.settings import Settings
+from sandql.core.terminals import TerminalRequest
 from sandql.core.values import Limits, MiB, RunRequest
 from sandql.providers.local.cell.wire import frame
 from sandql.providers.local.languages import Toolchain
@@ -21,6 +26,8 @@ _READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "N
 _AS_IT_IS: Final = -1
 _COMPILED_ELSEWHERE: Final = ("go", "rust", "java", "c", "cpp")
 _ID_BYTES: Final = 15
+_PYTHON_DRIVER: Final = Path(__file__).with_name("cell").joinpath("context_driver.py").read_bytes()
+JAVASCRIPT_DRIVER: Final = "/.sandql/context.cjs"
 _CPU_BACKSTOP_S: Final = 2  # the supervisor's clock is the exact bound; the kernel's limit counts in ticks, on a busy machine too many
 
 
@@ -52,6 +59,8 @@ class Jobs:
 
     def make(self, request: RunRequest, *, fresh: bool) -> Job:
         """The job for a checked request."""
+        if request.command:
+            return self._command(request)
         toolchain = self._toolchains[request.language]
         limits = request.limits
         commands = toolchain.commands(request.code, limits.memory_bytes)
@@ -65,12 +74,12 @@ class Jobs:
         changes = self._changes(limits)
         as_made = max(changes[:-1]) == _AS_IT_IS and limits.cpu_ms >= limits.wall_ms
         if fresh and "node" in self._parked and plain and as_made and request.language == "javascript":
-            return Job(_new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
+            return Job(request.id or _new_id(), "node", _node_frame(file_name, request) + request.stdin, None)
         if fresh and "program" in self._parked and as_made and compile_argv is None and not request.files and request.language != "python":
             env = {**self._env, **toolchain.env, **request.env}
             steps = program_steps(self._machine, file_name, request.code, [*run, *request.args], env)
             if steps is not None:
-                return Job(_new_id(), "program", steps + request.stdin, None)
+                return Job(request.id or _new_id(), "program", steps + request.stdin, None)
         message = (
             request.language == "python" and plain,
             file_name,
@@ -80,8 +89,35 @@ class Jobs:
             {**toolchain.env, **request.env},
             [(file.path, file.content) for file in request.files],
             changes,
+            None,
         )
-        return Job(_new_id(), "python", frame(message) + request.stdin, litter)
+        return Job(request.id or _new_id(), "python", frame(message) + request.stdin, litter)
+
+    def _command(self, request: RunRequest) -> Job:
+        files = [(file.path, file.content) for file in request.files]
+        message = (False, None, b"", list(request.command), None, dict(request.env), files, self._changes(request.limits), None)
+        return Job(request.id or _new_id(), "python", frame(message) + request.stdin, None)
+
+    def context(self, request: ContextRequest, channel: str) -> bytes:
+        """The job of a context whose answers go to that path. Raises Unsupported: there is none for that language."""
+        changes = self._changes(request.limits)
+        if request.language == "python":
+            return frame((True, "/dev/null", _PYTHON_DRIVER, ["python3", "", channel], None, dict(request.env), [], changes, None))
+        if request.language == "javascript":
+            node = self._toolchains[request.language].commands(b"", request.limits.memory_bytes).run[:-1]
+            return frame((False, None, b"", [*node, JAVASCRIPT_DRIVER, channel], None, dict(request.env), [], changes, None))
+        raise Unsupported(f"language: contexts are for python and javascript, got {request.language!r}")
+
+    def terminal(self, request: TerminalRequest, number: int) -> bytes:
+        """The job of a program that runs in the cell's terminal of that number."""
+        argv, env = request.argv, {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        if not argv and "bash" in self._toolchains:
+            argv = (*self._toolchains["bash"].run[:1], "-i")
+            env["PS1"] = r"\[\e[1;34m\]\w\[\e[0m\] \$ "
+        elif not argv:
+            argv = ("sh", "-i")
+        env |= request.env
+        return frame((False, None, b"", list(argv), None, env, [], self._changes(request.limits), number))
 
     def _changes(self, limits: Limits) -> tuple[int, ...]:
         """Which limits a cell must lower for this run: -1 for those that it has already."""
@@ -98,18 +134,6 @@ def cell_limits(limits: Limits, *, memory_grouped: bool) -> tuple[int, ...]:
     """The limits of a cell's processes as the cell takes them: processes, open files, bytes of a file, bytes of data, CPU seconds."""
     data = _AS_IT_IS if memory_grouped else 2 * limits.memory_bytes + 256 * MiB  # the watchdog is the exact bound
     return limits.processes, limits.open_files, limits.workspace_bytes, data, -(-limits.cpu_ms // 1000) + _CPU_BACKSTOP_S
-
-
-def widest_limits(settings: Settings) -> Limits:
-    """The most that a run may ask for: what a cell is made with, since limits can only be lowered."""
-    return Limits(
-        wall_ms=settings.max_wall_ms,
-        cpu_ms=settings.max_wall_ms,
-        memory_bytes=settings.memory_bytes,
-        processes=settings.processes,
-        open_files=settings.open_files,
-        workspace_bytes=settings.workspace_bytes,
-    )
 
 
 def _name_in_home(language: str, file_name: str) -> tuple[str, str | None]:

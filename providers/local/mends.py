@@ -24,7 +24,7 @@ ROOT_OUTSIDE: Final = (
     "start it as an ordinary user, or as root outside of the namespace"
 )
 SECCOMP: Final = "Use a kernel with CONFIG_SECCOMP_FILTER; all distributions' have it."
-LANDLOCK: Final = "Use Linux 5.13 or newer and put `landlock` into the list of the kernel's `lsm=` parameter."
+LANDLOCK: Final = "Use Linux 5.19 or newer and put `landlock` into the list of the kernel's `lsm=` parameter."
 
 
 def of_user_namespaces(is_root: bool) -> str:

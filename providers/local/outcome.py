@@ -66,9 +66,9 @@ def _signal_and_code(status: int) -> tuple[str | None, int | None]:
 
 
 def _outcome_of(cause: str) -> str:
-    if cause == "CPU":
-        return "TIMED_OUT"
-    return "KILLED" if cause in ("WORKSPACE_BYTES", "WORKSPACE_INODES") else cause
+    if cause in ("CPU", "DESTROYED"):
+        return "TIMED_OUT" if cause == "CPU" else "CANCELLED"
+    return "KILLED" if cause in ("WORKSPACE_BYTES", "WORKSPACE_INODES", "STORAGE") else cause
 
 
 def _problem(cause: str, limits: Limits) -> Problem:
@@ -78,8 +78,11 @@ def _problem(cause: str, limits: Limits) -> Problem:
         "OUT_OF_MEMORY": f"the program needed more than its {limits.memory_bytes // MiB} MiB of memory",
         "OUTPUT_LIMIT": f"the program wrote more than {limits.output_hard_bytes} bytes of output",
         "CANCELLED": "the run was cancelled",
+        "DESTROYED": "the sandbox was destroyed while the program ran",
         "SANDBOX_LOST": "the sandbox was lost while the program ran; run it again",
         "WORKSPACE_BYTES": f"the workspace grew over its {limits.workspace_bytes} bytes",
         "WORKSPACE_INODES": f"the workspace grew over its {limits.workspace_inodes} files and folders",
+        "STORAGE": "quota maxStorageMB: the program wrote more than may be kept in all sandboxes of yours together; remove files or a sandbox",
     }
-    return Problem("TIMED_OUT" if cause == "CPU" else "RESOURCE_ERROR" if cause.startswith("WORKSPACE") else cause, messages[cause])
+    code = "RESOURCE_ERROR" if cause.startswith("WORKSPACE") else "QUOTA_EXCEEDED" if cause == "STORAGE" else _outcome_of(cause)
+    return Problem(code, messages[cause])

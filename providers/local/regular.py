@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from errno import EACCES, EAGAIN, EDQUOT, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM
+from errno import EACCES, EAGAIN, EBUSY, EDQUOT, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, ETXTBSY
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK
 from typing import Final
 
@@ -17,28 +17,41 @@ LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # to see what a name is 
 _CHUNK_BYTES: Final = 1 << 20
 
 
-def read_regular(path_fd: int, path: str, max_bytes: int) -> bytes:
-    """The content of what is open as a path at `path_fd`; `path` is for messages.
+def open_regular(path_fd: int, path: str) -> int:
+    """What is open as a path at `path_fd`, open for reading; `path` is for messages.
 
     Raises:
         BadRequest: it is not a regular file.
-        PayloadTooLarge: it has more than `max_bytes`.
+        OSError: it cannot be opened; EAGAIN where a program holds a lease on it.
+    """
+    mode = os.fstat(path_fd).st_mode
+    if not S_ISREG(mode):
+        raise BadRequest(f"path: {path[:100]!r} is {kind_of(mode)}; only regular files can be read")
+    # By this path it is the very file that was looked at. Without O_NONBLOCK, a program's lease on it could hold us for 45 seconds.
+    return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def read_regular(path_fd: int, path: str, max_bytes: int, offset: int = 0, length: int | None = None) -> tuple[bytes, int]:
+    """The content of what is open as a path at `path_fd`, or `length` bytes of it from `offset` on; and how many bytes it has in all.
+
+    Raises:
+        BadRequest: it is not a regular file.
+        PayloadTooLarge: it is more than `max_bytes`.
         OSError: it cannot be opened or read; EAGAIN where a program holds a lease on it.
     """
-    info = os.fstat(path_fd)
-    if not S_ISREG(info.st_mode):
-        raise BadRequest(f"path: {path[:100]!r} is {kind_of(info.st_mode)}; only regular files can be read")
-    if info.st_size > max_bytes:
-        raise PayloadTooLarge(f"path: at most {max_bytes} bytes can be read, {path[:100]!r} has {info.st_size}")
-    # By this path it is the very file that was looked at. Without O_NONBLOCK, a program's lease on it could hold us for 45 seconds.
-    fd = os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    size = os.fstat(path_fd).st_size
+    fd = open_regular(path_fd, path)
     try:
+        wanted = size - offset if length is None else length
+        if min(wanted, size - offset) > max_bytes:
+            raise PayloadTooLarge(f"path: at most {max_bytes} bytes can be read, {path[:100]!r} has {size}")
+        most = max_bytes + 1 if length is None else min(length, max_bytes + 1)
         content = bytearray()
-        while chunk := os.read(fd, min(_CHUNK_BYTES, max_bytes + 1 - len(content))):
+        while len(content) < most and (chunk := os.pread(fd, min(_CHUNK_BYTES, most - len(content)), offset + len(content))):
             content += chunk
-            if len(content) > max_bytes:  # it grew meanwhile
-                raise PayloadTooLarge(f"path: at most {max_bytes} bytes can be read, {path[:100]!r} has more")
-        return bytes(content)
+        if len(content) > max_bytes:  # it grew meanwhile
+            raise PayloadTooLarge(f"path: at most {max_bytes} bytes can be read, {path[:100]!r} has more")
+        return bytes(content), max(size, offset + len(content)) if content else size
     finally:
         os.close(fd)
 
@@ -73,7 +86,7 @@ def told(path: str) -> Generator[None]:
 
 
 def _astold(path: str, error: OSError) -> SandqlError | OSError:
-    if isinstance(error, TreeMovedError) or error.errno == EAGAIN:
+    if isinstance(error, TreeMovedError) or error.errno in (EAGAIN, EBUSY, EEXIST, ENOTEMPTY, ETXTBSY):
         return Conflict(f"path: {path!r} is held or moved by a running program; try again when it has ended")
     if error.errno == ENOENT:
         return NotFound(f"path: there is no {path!r}")
@@ -83,6 +96,7 @@ def _astold(path: str, error: OSError) -> SandqlError | OSError:
         ELOOP: "a symbolic link is on the way, and none is followed",
         ENOTDIR: "leads through something that is not a folder",
         EISDIR: "is a folder",
+        EINVAL: "this file system does not take such a name",
         ENAMETOOLONG: "each part at most 255 bytes",
         EACCES: "its permissions do not allow this",
         EPERM: "its permissions do not allow this",

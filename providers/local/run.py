@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -23,14 +24,18 @@ OnOutput = Callable[[Stream, bytes], None]
 class CellRun:
     """A run. `start` it once, `await ended`, and `close` it on every way out.
 
-    `on_output` is called on the event loop with each piece of output; `pause` holds the program back by not reading.
+    `on_output` is called on the event loop with each piece of output; `pause` holds the program back by not reading. With
+    `interactive`, the program's input stays open behind the job for `send`, until `close_input`.
     """
 
-    def __init__(self, cell: Cell, job: bytes, on_output: OnOutput, readers: Readers) -> None:
+    def __init__(self, cell: Cell, job: bytes, on_output: OnOutput, readers: Readers, *, interactive: bool = False) -> None:
         self._cell = cell
         self._readers = readers
-        self._unsent = memoryview(job)
+        self._unsent = deque([memoryview(job)])
+        self._input_open = interactive
         self._waiting_to_send = False
+        self._broken = False  # nobody reads what is sent any more
+        self._senders: deque[asyncio.Future[None]] = deque()
         self._on_output = on_output
         self._loop = asyncio.get_running_loop()
         self._status = b""
@@ -59,7 +64,32 @@ class CellRun:
             self._patience = self._loop.call_later(_PATIENCE_S, self.resume)
         else:
             self.resume()
-        self._send_job()
+        self._send()
+
+    async def send(self, data: bytes) -> None:
+        """Give bytes to the program's input; returns when its pipe has taken them, and all that was sent before.
+
+        Raises:
+            BrokenPipeError: its input is closed, or it has ended.
+        """
+        if not self._input_open:
+            raise BrokenPipeError
+        self._unsent.append(memoryview(data))
+        if not self._waiting_to_send:
+            self._send()
+        if self._unsent:
+            sent: asyncio.Future[None] = self._loop.create_future()
+            self._senders.append(sent)
+            await sent
+        if self._broken:
+            raise BrokenPipeError
+
+    def close_input(self) -> None:
+        """Let the program read the end of its input behind what was sent; idempotent."""
+        if self._input_open:
+            self._input_open = False
+            if not self._waiting_to_send:
+                self._send()
 
     def pause(self) -> None:
         """Stop reading output; the program waits when its pipe is full."""
@@ -91,24 +121,41 @@ class CellRun:
         self._reading.clear()
         if cell.job_w >= 0 and self._waiting_to_send:
             self._loop.remove_writer(cell.job_w)
+        self._broken, self._input_open = True, False
+        self._wake_senders()
         if not self.ended.done():
             self.ended.cancel()
 
-    def _send_job(self) -> None:
+    def _send(self) -> None:
         cell = self._cell
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(cell.job_w, self._unsent) :]
+                rest = self._unsent[0][os.write(cell.job_w, self._unsent[0]) :] if self._unsent[0] else None
+                if rest:
+                    self._unsent[0] = rest
+                else:
+                    self._unsent.popleft()
         except BlockingIOError:
-            self._waiting_to_send = True
-            self._loop.add_writer(cell.job_w, self._send_job)
+            if not self._waiting_to_send:
+                self._waiting_to_send = True
+                self._loop.add_writer(cell.job_w, self._send)
             return
-        except BrokenPipeError:
-            self._unsent = memoryview(b"")  # the program closed its input, or is gone
+        except BrokenPipeError:  # the program closed its input, or is gone
+            self._unsent.clear()
+            self._broken, self._input_open = True, False
         if self._waiting_to_send:
+            self._waiting_to_send = False
             self._loop.remove_writer(cell.job_w)
-        os.close(cell.job_w)
-        cell.job_w = -1
+        if not self._input_open:
+            os.close(cell.job_w)
+            cell.job_w = -1
+        self._wake_senders()
+
+    def _wake_senders(self) -> None:
+        while self._senders:
+            sent = self._senders.popleft()
+            if not sent.done():
+                sent.set_result(None)
 
     def _read_output(self, fd: int, stream: Stream) -> bool:
         try:

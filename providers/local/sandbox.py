@@ -1,96 +1,89 @@
-"""The two sandboxes of the local provider: one that lives for a run, and an owner's home."""
+"""The sandboxes of the local provider: those that live for a run, and those that are kept."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-from collections import deque
-from collections.abc import AsyncGenerator, Generator
-from dataclasses import replace
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from sandql.core.contexts import ContextRequest
 from sandql.core.errors import BadRequest, ResourceError, SandqlError
+from sandql.core.terminals import TerminalRequest
 from sandql.core.values import (
     HOME,
-    Completed,
-    Event,
     Execution,
     FileContent,
-    FileEntry,
     Isolation,
     Limits,
     Outcome,
-    Output,
     Problem,
     RunRequest,
-    Started,
     Stream,
 )
+from sandql.providers.local.context import LocalContext, open_channel
 from sandql.providers.local.engine import Cell, Engine
+from sandql.providers.local.files import LocalFiles
 from sandql.providers.local.homes import Home
 from sandql.providers.local.jobs import Job, Jobs
+from sandql.providers.local.kept_output import KeptOutput
 from sandql.providers.local.outcome import LOST, End, Verdict, judge
+from sandql.providers.local.program import LocalProgram
+from sandql.providers.local.pty import Pty
+from sandql.providers.local.residents import Residents
 from sandql.providers.local.run import CellRun
 from sandql.providers.local.scarce import scarce
+from sandql.providers.local.terminal import LocalTerminal
+from sandql.providers.local.watching import Watching
 from sandql.providers.local.workspace import Workspace
+from sandql.usage.storage import Share
 
 if TYPE_CHECKING:
     from sandql.core.settings import Settings
 
-_STREAM_BUFFER: Final = 1 << 20  # bytes of output that wait for a slow reader before the program has to
-_MAX_FILES_LISTED: Final = 65_536
 _MAX_ARTIFACTS: Final = 256
-_TAIL: Final = 4096
 _QUOTA_CHECK_S: Final = 0.1
 
 
-class _Kept:
-    """What is kept of a run's output for its result."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a kept sandbox has: its id, its workspace, who runs there, who watches its files, their limits, and its part in what its owner keeps."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.parts: dict[Stream, list[bytes]] = {Stream.STDOUT: [], Stream.STDERR: []}
-        self.sizes = {Stream.STDOUT: 0, Stream.STDERR: 0}
-        self.tail = b""
-        self.total = 0
-        self.truncated = False
-
-    def add(self, stream: Stream, data: bytes) -> None:
-        self.total += len(data)
-        room = self.most - self.sizes[stream]
-        if stream is Stream.STDERR:
-            self.tail = (self.tail + data)[-_TAIL:]
-        if len(data) > room:
-            self.truncated = True
-            data = data[:room]
-        if data:
-            self.sizes[stream] += len(data)
-            self.parts[stream].append(data)
-
-    def bytes_of(self, stream: Stream) -> bytes:
-        return b"".join(self.parts[stream])
+    id: str
+    home: Home
+    residents: Residents
+    watching: Watching
+    limits: Limits
+    share: Share | None
 
 
 class LocalSandbox:
     """A sandbox of this machine. Without a home it is for one run."""
 
-    def __init__(self, engine: Engine, jobs: Jobs, settings: Settings, isolation: Isolation, home: Home | None) -> None:
+    def __init__(self, engine: Engine, jobs: Jobs, settings: Settings, isolation: Isolation, kept: Kept | None = None) -> None:
         self._engine = engine
         self._jobs = jobs
         self._settings = settings
         self._isolation = isolation
-        self._home = home
+        self._kept = kept
+        self._home = None if kept is None else kept.home
+        self.id = None if kept is None else kept.id
 
     @property
-    def id(self) -> str | None:
-        """ "home" for a kept sandbox, None for a fresh one."""
-        return None if self._home is None else HOME
+    def files(self) -> LocalFiles:
+        """The files of a kept sandbox; see `sandql.providers.base.Sandbox`."""
+        if self._kept is None:
+            raise BadRequest(f'sandboxId: a fresh sandbox keeps no files; use "{HOME}"')
+        kept = self._kept
+        return LocalFiles(kept.home, kept.limits, kept.watching, kept.share)
 
     async def run(self, request: RunRequest) -> Execution:
         """Run a program to its end; see `sandql.providers.base.Sandbox`."""
-        kept = _Kept(request.limits.output_bytes)
+        kept = KeptOutput(request.limits.output_bytes)
         most = request.limits.output_hard_bytes
         async with self._engine.slots, self._cell(request) as (cell, job):
 
@@ -110,96 +103,79 @@ class LocalSandbox:
             finally:
                 self._finish(cell, run)
 
-    async def stream(self, request: RunRequest) -> AsyncGenerator[Event]:
-        """Run a program and yield its events; see `sandql.providers.base.Sandbox`."""
-        kept = _Kept(request.limits.output_bytes)
-        waiting: deque[tuple[Stream, bytes]] = deque()
-        held = 0
-        news = asyncio.Event()
+    @contextlib.asynccontextmanager
+    async def start(self, request: RunRequest) -> AsyncGenerator[LocalProgram]:
+        """Start a program and have a hold on it; see `sandql.providers.base.Sandbox`."""
         async with self._engine.slots, self._cell(request) as (cell, job):
-
-            def on_output(stream: Stream, data: bytes) -> None:
-                nonlocal held
-                kept.add(stream, data)
-                waiting.append((stream, data))
-                held += len(data)
-                if held >= _STREAM_BUFFER:
-                    run.pause()
-                news.set()
-
-            run = CellRun(cell, job.data, on_output, self._engine.readers)
-            ending: asyncio.Task[End | None] | None = None
+            program = LocalProgram(self._engine, cell, job, request)
+            run = program.run
             try:
-                seq = 1
-                yield Started(seq, job.id)
+                program.watch(asyncio.ensure_future(self._until_end(cell, run, request)), partial(self._execution, cell, run, request))
                 self._begin(cell, run, request, patient=False)
-                ending = asyncio.ensure_future(self._until_end(cell, run, request))
-                ending.add_done_callback(lambda _: news.set())
-                while True:
-                    await news.wait()
-                    news.clear()
-                    over = ending.done()
-                    if over and ending.result() is not None:
-                        run.drain()
-                    while waiting:
-                        stream, data = waiting.popleft()
-                        held -= len(data)
-                        seq += 1
-                        yield Output(seq, stream, data)
-                        if held < _STREAM_BUFFER and not over:
-                            run.resume()
-                    if over:
-                        break
-                execution = await self._execution(cell, run, request, ending.result(), kept, job.id)
-                yield Completed(seq + 1, execution)
+                yield program
             finally:
-                if ending is not None and not ending.done():
-                    ending.cancel()
+                program.stop_watching()
                 self._finish(cell, run)
 
-    async def list_files(self, path: str, *, recursive: bool = False) -> list[FileEntry]:
-        """List a directory of the home; see `sandql.providers.base.Sandbox`."""
-        with self._workspace() as workspace:
-            return await asyncio.to_thread(workspace.list_entries, path, recursive, _MAX_FILES_LISTED)
+    @contextlib.asynccontextmanager
+    async def open_context(self, request: ContextRequest) -> AsyncGenerator[LocalContext]:
+        """Open a session; see `sandql.providers.base.Sandbox`."""
+        async with self._engine.slots.lasting(), self._bare_cell("python", lasting=True) as cell, contextlib.AsyncExitStack() as stack:
+            channel = open_channel(cell.workspace)
+            try:
+                job = self._jobs.context(request, channel.path)
+            except BaseException:
+                os.close(channel.fd)
+                raise
+            context = LocalContext(self._engine, cell, channel, job, request, self._isolation, self.id or HOME)
+            stack.callback(context.close)
+            run = RunRequest("", b"", limits=request.limits)
+            watch = asyncio.ensure_future(self._until_end(cell, context.run, run))
+            stack.callback(watch.cancel)
+            self._begin(cell, context.run, run, patient=False)
+            context.run.pause()
+            yield context
 
-    async def read_file(self, path: str, *, max_bytes: int) -> bytes:
-        """Read a file of the home; see `sandql.providers.base.Sandbox`."""
-        with self._workspace() as workspace:
-            return await asyncio.to_thread(workspace.read, path, max_bytes)
-
-    async def write_file(self, path: str, content: bytes) -> None:
-        """Write a file of the home; see `sandql.providers.base.Sandbox`."""
-        with self._workspace() as workspace:
-            await asyncio.to_thread(workspace.write, path, content, self._settings.workspace_bytes, self._settings.workspace_inodes)
+    @contextlib.asynccontextmanager
+    async def open_terminal(self, request: TerminalRequest) -> AsyncGenerator[LocalTerminal]:
+        """Run a program in a terminal; see `sandql.providers.base.Sandbox`."""
+        async with self._engine.slots.lasting(), self._bare_cell("python", lasting=True) as cell, contextlib.AsyncExitStack() as stack:
+            pty = Pty(cell.workspace, request.size)
+            stack.callback(pty.close)
+            terminal = LocalTerminal(self._engine, cell, pty, self._jobs.terminal(request, pty.number), request)
+            stack.callback(terminal.close)
+            run = RunRequest("", b"", limits=request.limits)
+            watch = asyncio.ensure_future(self._until_end(cell, terminal.run, run))
+            stack.callback(watch.cancel)
+            self._begin(cell, terminal.run, run, patient=False)
+            yield terminal
 
     @contextlib.asynccontextmanager
     async def _cell(self, request: RunRequest) -> AsyncGenerator[tuple[Cell, Job]]:
         job = self._jobs.make(request, fresh=self._home is None)
-        if self._home is None:
-            cell = await self._engine.acquire(job.kind)
-        else:
-            cell = await self._engine.acquire_home(self._home.name, self._home.owner_uid)
-        try:
-            with scarce("the sandbox"):
+        async with self._bare_cell(job.kind) as cell:
+            try:
                 yield cell, job
+            finally:
+                if job.litter is not None:
+                    with contextlib.suppress(OSError):
+                        os.unlink(job.litter, dir_fd=cell.workspace)
+
+    @contextlib.asynccontextmanager
+    async def _bare_cell(self, kind: str, *, lasting: bool = False) -> AsyncGenerator[Cell]:
+        if self._kept is None:
+            cell = await self._engine.acquire(kind)
+        else:
+            home = self._kept.home
+            cell = await self._kept.residents.come(home.name, self._engine.acquire_home(home.name, home.owner_uid, lasting=lasting))
+        try:
+            living = contextlib.nullcontext() if self._kept is None else self._kept.residents.living(self._kept.home.name, cell, self._engine)
+            with scarce("the sandbox"), living:
+                yield cell
         finally:
-            if job.litter is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(job.litter, dir_fd=cell.workspace)
             cell.close()
             if self._home is None:
-                self._engine.restock_later(job.kind)
-
-    @contextlib.contextmanager
-    def _workspace(self) -> Generator[Workspace]:
-        if self._home is None:
-            raise BadRequest(f'sandboxId: a fresh sandbox keeps no files; use "{HOME}"')
-        with scarce("the home"):
-            fd = os.open(self._home.files, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                yield Workspace(fd)
-            finally:
-                os.close(fd)
+                self._engine.restock_later(kind)
 
     def _begin(self, cell: Cell, run: CellRun, request: RunRequest, *, patient: bool) -> None:
         run.start_clock()
@@ -217,10 +193,15 @@ class LocalSandbox:
         if self._home is None and (limits.workspace_bytes, limits.workspace_inodes) == mounted:
             return await run.ended  # the kernel keeps these
         pause_s = _QUOTA_CHECK_S
+        free = None
         while True:
             done, _ = await asyncio.wait((run.ended,), timeout=pause_s)
             if done:
                 return await self._end_within(cell, run.ended.result(), limits)
+            volume = os.fstatvfs(cell.workspace)
+            before, free = free, (volume.f_bfree, volume.f_ffree)
+            if free == before:
+                continue  # nothing was written anywhere on that disk
             began = perf_counter()
             try:
                 used_bytes, used_inodes = await self._usage(cell)
@@ -232,6 +213,18 @@ class LocalSandbox:
                 self._engine.kill(cell, "WORKSPACE_BYTES")
             elif used_inodes > request.limits.workspace_inodes:
                 self._engine.kill(cell, "WORKSPACE_INODES")
+            elif await self._keeps_too_much(used_bytes):
+                self._engine.kill(cell, "STORAGE")
+
+    async def _keeps_too_much(self, used_bytes: int) -> bool:
+        """Note what a kept sandbox holds now; whether its owner keeps more than it may."""
+        if self._kept is None or self._kept.share is None:
+            return False
+        share, beside = self._kept.share, self._kept.home.place.beside
+        try:
+            return await asyncio.to_thread(lambda: share.grown(used_bytes + beside()[0]))
+        except ResourceError:  # another sandbox cannot be counted now: that one's programs are seen to there
+            return False
 
     async def _end_within(self, cell: Cell, end: End | None, limits: Limits) -> End | None:
         """How a run ended that may have outgrown its workspace since it was last looked at."""
@@ -245,7 +238,7 @@ class LocalSandbox:
     async def _usage(self, cell: Cell) -> tuple[int, int]:
         """Bytes and inodes in the cell's workspace."""
         if self._home is not None:
-            return await asyncio.to_thread(Workspace(cell.workspace).usage)
+            return await asyncio.to_thread(_usage_of, Workspace(cell.workspace))
         volume = os.fstatvfs(cell.workspace)
         return (volume.f_blocks - volume.f_bfree) * volume.f_frsize, volume.f_files - volume.f_ffree
 
@@ -254,7 +247,7 @@ class LocalSandbox:
             self._engine.kill(cell, "CANCELLED")
         run.close()
 
-    async def _execution(self, cell: Cell, run: CellRun, request: RunRequest, end: End | None, kept: _Kept, execution_id: str) -> Execution:
+    async def _execution(self, cell: Cell, run: CellRun, request: RunRequest, end: End | None, kept: KeptOutput, execution_id: str) -> Execution:
         verdict: Verdict = LOST if end is None else judge(end, request.limits, kept.tail)
         artifacts: tuple[FileContent, ...] = ()
         if request.artifacts and verdict.outcome is not Outcome.SANDBOX_LOST:
@@ -284,3 +277,8 @@ class LocalSandbox:
             problem=verdict.problem,
             compilation=compiled,
         )
+
+
+def _usage_of(workspace: Workspace) -> tuple[int, int]:
+    with contextlib.closing(workspace):
+        return workspace.usage()

@@ -2,8 +2,10 @@
 
     server ⇄ supervisor ⇄ zygotes       (packets on unix sockets; each side notices the other's end)
 
-Messages from the server:   ("park", cell, kind, home)   ("run", cell, wall_ms, memory, processes, cpu_ms)   ("kill", cell, cause)
+Messages from the server:   ("park", cell, kind, home, owner, lasting)   ("run", cell, wall_ms, memory, processes, cpu_ms)
+                            ("kill", cell, cause)   ("signal", cell, number)   ("spent?", cell)
 Messages to the server:     ("up", zygote, landlock, cgroup)   ("down", zygote, was ready)   ("lost", cell)
+                            ("spent", cell, cpu_ms, peak KiB, has ended): when asked, and of each lasting cell that had a job once more at its end
 """
 
 from __future__ import annotations
@@ -18,17 +20,15 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, cast
 
+from sandql.core.spent import Spent
 from sandql.providers.local.cell.wire import BIND_NOW, CELLS_FD, CONTROL_FD, MAX_PACKET, pack, unpack
 from sandql.providers.local.cgroup import Cgroups
 from sandql.providers.local.cputime import PROCESSORS
+from sandql.providers.local.host_uids import FIRST_RUN_UID, HOST_UID_BASE, UIDS, is_real_root
 from sandql.providers.local.watchdog import Watchdog
 
-HOST_UID_BASE: Final = 1_900_000_000  # above every range that distributions and systemd hand out
-UIDS: Final = 60_000  # mapped into a zygote from 1000 on
-FIRST_RUN_UID: Final = 1001
-RUN_UIDS: Final = 29_000  # the next ones belong to homes
 _PR_SET_CHILD_SUBREAPER = 36
 _RESPAWN_S = 0.05  # a zygote that dies before it is ready is started again after this, then twice as long, …
 _MAX_RESPAWN_S = 30.0
@@ -59,6 +59,7 @@ class Supervisor:
         self.by_fd: dict[int, _Zygote] = {}
         self.cells: dict[int, str] = {}  # cell → its zygote
         self.started: set[int] = set()  # cells that have a job
+        self.lasting: set[int] = set()  # cells that stay open, of which the server is told what they use
         self.deadlines: list[tuple[float, int]] = []
         self.cpu_checks: list[tuple[float, int, int]] = []  # when to look, the cell, and its CPU milliseconds
         self.respawns: list[tuple[float, str]] = []
@@ -114,15 +115,19 @@ class Supervisor:
             self.respawns.remove(entry)
             self._start_zygote(entry[1])
         if self.watchdog is not None and self.watchdog.busy and self.next_watch <= now:
-            for cell in self.watchdog.over([zygote.pid for zygote in self.zygotes.values()]):
-                self._kill_cell(cell, "OUT_OF_MEMORY")
+            self._look(self.watchdog)
             self.next_watch = now + max(_WATCH_S, 10 * (time.monotonic() - now))
+
+    def _look(self, watchdog: Watchdog) -> None:
+        """See what cells use that no control group counts, and end those that use too much memory."""
+        for cell in watchdog.over([zygote.pid for zygote in self.zygotes.values()]):
+            self._kill_cell(cell, "OUT_OF_MEMORY")
 
     def _check_cpu(self, cell: int, allowed_ms: int) -> None:
         """End a cell that has used its processor time; else look again when it could have."""
         if cell not in self.started:
             return
-        used_ms = self.cgroups.cpu_ms(cell) if self.watchdog is None else self.watchdog.cpu_ms(cell)
+        used_ms = self.cgroups.cpu_ms(cell) if self.watchdog is None else self.watchdog.spent(cell).cpu_ms
         if used_ms >= allowed_ms:
             self._kill_cell(cell, "CPU")
         else:
@@ -139,7 +144,7 @@ class Supervisor:
         message = cast("Message", unpack(data))
         verb, cell = message[0], message[1]
         if verb == "park":
-            self._park(cell, message[2], message[3], message[4])
+            self._park(cell, *message[2:])
         elif verb == "run" and cell in self.cells:
             self.started.add(cell)
             _, _, wall_ms, memory_bytes, processes, cpu_ms_allowed = message
@@ -155,9 +160,21 @@ class Supervisor:
                 heapq.heappush(self.cpu_checks, (now + soonest, cell, cpu_ms_allowed))
         elif verb == "kill":
             self._kill_cell(cell, message[2])
+        elif verb == "signal":
+            self._tell_zygote(cell, message)
+        elif verb == "spent?":
+            if self.watchdog is not None:
+                self._look(self.watchdog)
+            self._say_spent(cell, ended=cell not in self.lasting)
         return True
 
-    def _park(self, cell: int, kind: str, home: str | None, owner: int | None) -> None:
+    def _say_spent(self, cell: int, *, ended: bool) -> None:
+        spent = Spent()
+        with contextlib.suppress(OSError):
+            spent = self.cgroups.spent(cell) if self.watchdog is None else self.watchdog.spent(cell)
+        self._say(("spent", cell, spent.cpu_ms, spent.peak_memory_kib, ended))
+
+    def _park(self, cell: int, kind: str, home: str | None, owner: int | None, lasting: bool) -> None:
         name = "homes" if home is not None else "fresh"
         if name not in self.zygotes and not any(entry[1] == name for entry in self.respawns):
             self._start_zygote(name)
@@ -167,12 +184,14 @@ class Supervisor:
         fds: list[int] = []
         if self.cgroups.folder is not None:
             try:
-                group = self.cgroups.take(cell)
+                group = self.cgroups.take(cell, lasting=lasting)
             except OSError:
                 self._say(("lost", cell))
                 return
-            fds = [group.procs_fd, group.oom_fd]
+            fds = [group.procs_fd, group.account_fd, group.oom_fd]
         self.cells[cell] = name
+        if lasting:
+            self.lasting.add(cell)
         zygote = self.zygotes[name]
         packet = pack(("park", cell, kind, self._owner(owner), home))
         self._send(zygote, packet, fds)
@@ -182,13 +201,17 @@ class Supervisor:
             return 1000
         if owner is not None:
             return owner
-        self.next_owner = (self.next_owner + 1) % RUN_UIDS
-        return FIRST_RUN_UID + self.next_owner
+        first, count = self.config["run_uids"]
+        self.next_owner = (self.next_owner + 1) % count
+        return FIRST_RUN_UID + first + self.next_owner
 
     def _kill_cell(self, cell: int, cause: str) -> None:
+        self._tell_zygote(cell, ("kill", cell, cause))
+
+    def _tell_zygote(self, cell: int, message: Message) -> None:
         zygote = self.zygotes.get(self.cells.get(cell, ""))
         if zygote is not None:
-            self._send(zygote, pack(("kill", cell, cause)), [])
+            self._send(zygote, pack(message), [])
 
     def _from_zygote(self, zygote: _Zygote) -> None:
         try:
@@ -221,6 +244,9 @@ class Supervisor:
             self._say(("up", zygote.name, message[1], self.cgroups.version))
 
     def _forget(self, cell: int) -> None:
+        if cell in self.lasting & self.started:
+            self._say_spent(cell, ended=True)
+        self.lasting.discard(cell)
         self.cells.pop(cell, None)
         self.started.discard(cell)
         self.cgroups.give_back(cell)
@@ -318,21 +344,6 @@ class Supervisor:
     def _say(self, message: Message) -> None:
         with contextlib.suppress(OSError):  # the server is gone: the next read says so
             self.server.sendall(pack(message))
-
-
-def is_real_root() -> bool:
-    """Whether this process can give other uids of the host to its cells: root in a user namespace of its own cannot."""
-    return os.geteuid() == 0 and any(first <= HOST_UID_BASE and first + count >= HOST_UID_BASE + UIDS for first, _, count in _uid_map())
-
-
-def is_root_outside() -> bool:
-    """Whether this process is root in a user namespace, and outside of it as well: its cells would then be root on the host."""
-    return os.geteuid() == 0 and not is_real_root() and any(first == outside == 0 for first, outside, _ in _uid_map())
-
-
-def _uid_map() -> list[tuple[int, ...]]:
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        return [tuple(map(int, line.split())) for line in file]
 
 
 def _go(zygote: _Zygote) -> None:

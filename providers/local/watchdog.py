@@ -6,8 +6,9 @@ Less exact than a control group: pages that processes share count in each, and a
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sandql.core.spent import Spent
 from sandql.core.values import KiB
 from sandql.providers.local.cputime import cpu_ticks, ticks_to_ms
 
@@ -16,6 +17,7 @@ from sandql.providers.local.cputime import cpu_ticks, ticks_to_ms
 class _Watched:
     memory_bytes: int
     roots: tuple[int, ...] = ()  # host pids of its first program and its init
+    spent: Spent = field(default_factory=Spent)  # as far as was seen: a process that was gone before, and that nobody waited for, is not in it
 
 
 class Watchdog:
@@ -24,7 +26,6 @@ class Watchdog:
     def __init__(self, memory_bytes: int) -> None:
         self.memory_bytes = memory_bytes
         self._watched: dict[int, _Watched] = {}
-        self._cpu_ms: dict[int, int] = {}
         self._inner: dict[int, tuple[int, ...]] = {}  # cell → pids in its zygote's namespace
 
     @property
@@ -63,12 +64,18 @@ class Watchdog:
                 at = parents[at]
             if at in owner:
                 members.setdefault(owner[at], []).append(pid)
-        self._cpu_ms = {cell: ticks_to_ms(sum(ticks[pid] for pid in pids)) for cell, pids in members.items()}
-        return [cell for cell, pids in members.items() if _memory_of(pids) > self._watched[cell].memory_bytes]
+        found: list[int] = []
+        for cell, pids in members.items():
+            watched, memory_bytes = self._watched[cell], _memory_of(pids)
+            watched.spent = watched.spent.most(Spent(ticks_to_ms(sum(ticks[pid] for pid in pids)), memory_bytes // KiB))
+            if memory_bytes > watched.memory_bytes:
+                found.append(cell)
+        return found
 
-    def cpu_ms(self, cell: int) -> int:
-        """Processor time of a watched cell when `over` last looked, in milliseconds."""
-        return self._cpu_ms.get(cell, 0)
+    def spent(self, cell: int) -> Spent:
+        """What was seen of a cell when `over` last looked."""
+        watched = self._watched.get(cell)
+        return Spent() if watched is None else watched.spent
 
     def _find_roots(self, children: set[int]) -> None:
         wanted = {pid: cell for cell, pids in self._inner.items() if cell in self._watched and not self._watched[cell].roots for pid in pids}

@@ -16,7 +16,7 @@ from sandql.core.settings import Settings
 from sandql.core.values import Caller, Completed, Execution, Outcome, Output, Stream
 from sandql.resolvers.code import stream_code
 from sandql.resolvers.operations import ExecuteCode
-from sandql.sandboxes.borrow import open_sandboxes
+from sandql.sandboxes.house import open_sandboxes
 
 USAGE: Final = 2
 TIMED_OUT: Final = 124  # as timeout(1)
@@ -109,7 +109,7 @@ def _say(message: str) -> None:
 
 
 async def _run(settings: Settings, asked: ExecuteCode) -> int:
-    async with open_sandboxes(settings) as sandboxes, aclosing(stream_code(sandboxes, Caller(), asked)) as events:
+    async with open_sandboxes(settings, keep=False) as sandboxes, aclosing(stream_code(sandboxes, Caller(), asked)) as events:
         async for event in events:
             if isinstance(event, Output):
                 target = sys.stdout.buffer if event.stream is Stream.STDOUT else sys.stderr.buffer

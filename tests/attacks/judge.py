@@ -132,7 +132,7 @@ async def _in_home(house: House, attack: Attack, sandbox: Sandbox, request: RunR
     if during:
         while not running.done():
             for path in during[1].split():
-                content = await _ask(lambda path=path: sandbox.read_file(path, max_bytes=_READ_BYTES))
+                content = await _ask(lambda path=path: sandbox.files.read(path, max_bytes=_READ_BYTES))
                 assert content in (None, b"", b"of the home"), f"reading {path} gave {content!r}"
             for path in during[2].split():
                 await _list(sandbox, path)
@@ -140,10 +140,10 @@ async def _in_home(house: House, attack: Attack, sandbox: Sandbox, request: RunR
     for path in attack.words("lists"):
         await _list(sandbox, "" if path == "." else path)
     for path in attack.words("reads"):
-        content = await _ask(lambda path=path: sandbox.read_file(path, max_bytes=_READ_BYTES))
+        content = await _ask(lambda path=path: sandbox.files.read(path, max_bytes=_READ_BYTES))
         assert content is None or (b"root:" not in content and not any(secret in content for secret in house.host.secrets)), f"read {path}"
     for path in attack.words("writes"):
-        await _ask(lambda path=path: sandbox.write_file(path, b"written by the server"))
+        await _ask(lambda path=path: sandbox.files.write(path, b"written by the server"))
     return execution
 
 
@@ -157,7 +157,7 @@ async def _ask(act: Callable[[], Awaitable[_T]]) -> _T | None:
 
 
 async def _list(sandbox: Sandbox, path: str) -> None:
-    entries = await _ask(lambda: sandbox.list_files(path, recursive=True)) or []
+    entries = await _ask(lambda: sandbox.files.list(path, recursive=True)) or []
     links = tuple(entry.path + "/" for entry in entries if entry.type is FileType.SYMLINK)
     for entry in entries:
         assert _is_text(entry.path), f"{entry.path!r} cannot be sent as JSON"

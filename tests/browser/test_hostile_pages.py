@@ -15,6 +15,8 @@ import pytest
 from tests.browser.conftest import Drive
 from tests.support.beat import query
 from tests.support.server import Server, running_server
+from tests.support.tokens import SECRET as SIGNED_WITH
+from tests.support.tokens import token
 
 PAGE = Path(__file__).parent / "hostile.html"
 SECRET = "what the visitor wrote"
@@ -96,3 +98,26 @@ def test_the_attacks_are_real(drive: Drive, site_port: int) -> None:
         assert files(server) == ["secret.txt", "socket", "taken", "taken/json"]
     assert [name for name, got in seen["got"].items() if SECRET in got] == ["read", "get"]
     assert seen["framed"] == [0, 0, 0], "not even a trusted page may frame the editor"
+
+
+def test_a_token_does_not_open_the_server_to_a_foreign_page(drive: Drive, site_port: int) -> None:
+    """A page that was given one, or has stolen it, still needs an origin that is allowed: in each way that a browser has."""
+    origin = f"http://127.0.0.1:{site_port}"
+    with running_server(jwt_secret=SIGNED_WITH) as server:
+        seen = drive("foreign.mjs", origin, server.url + "/graphql", token("frank"))
+        log = "".join(server.log)
+    assert seen["got"] == {"request": "TypeError", "events": "TypeError", "socket": {"code": 1006, "heard": "[]"}}
+    assert "caller=jwt:/frank" not in log, "nothing was asked in the name of the token's holder"
+
+
+def test_an_allowed_page_comes_in_with_a_token(drive: Drive, site_port: int) -> None:
+    origin = f"http://127.0.0.1:{site_port}"
+    with running_server(jwt_secret=SIGNED_WITH, allowed_origins=json.dumps([origin])) as server:
+        got = drive("foreign.mjs", origin, server.url + "/graphql", token("frank"))["got"]
+        wrong = drive("foreign.mjs", origin, server.url + "/graphql", "of.no.use")["got"]
+    assert [got[name]["status"] for name in ("request", "events")] == [200, 200]
+    assert all("42\\n" in text for text in (got["request"]["body"], got["events"]["body"], got["socket"]["heard"]))
+    assert got["request"]["id"], "the page may read the headers that help"
+    assert got["socket"]["code"] == 1000
+    assert [(wrong[name]["status"], "UNAUTHENTICATED" in wrong[name]["body"]) for name in ("request", "events")] == [(401, True)] * 2
+    assert wrong["socket"] == {"code": 4403, "heard": "[]"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +35,40 @@ def test_a_bad_setting_stops_the_start(settings: dict[str, str], said: list[str]
     assert all(part in lines[0] for part in said)
 
 
+_PASSWORD = "plAnted-5ecret"
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [
+        ({"SANDQL_DATABASE_URL": f"mysql://user:{_PASSWORD}@host/name"}, ""),
+        ({"SANDQL_REDIS_URL": f"redis://user:{_PASSWORD}@host:port/0"}, ""),
+        ({"SANDQL_JWT_JWKS_URL": f"https://user:{_PASSWORD}@host/keys"}, ""),
+        ({"SANDQL_OTLP_ENDPOINT": f"user:{_PASSWORD}@host"}, ""),
+        ({"SANDQL_JWT_SECRET": _PASSWORD}, ""),
+        ({"SANDQL_JWT_SECRETT": _PASSWORD}, ""),
+        ({"SANDQL_ACCESS_FILE": "FILE"}, f'password = "{_PASSWORD}"'),
+        ({"SANDQL_ACCESS_FILE": "FILE"}, f'plans = "{_PASSWORD}'),
+        ({"SANDQL_JWT_KEY_FILE": "FILE"}, f"-----BEGIN PRIVATE KEY-----\n{_PASSWORD}\n-----END PRIVATE KEY-----\n"),
+        ({"SANDQL_JWT_KEY_FILE": "FILE"}, f'{{"kty": "oct", "k": "{_PASSWORD}"}}'),
+        ({"SANDQL_CONFIG": "FILE"}, f'jwt_secrett = "{_PASSWORD}"'),
+        ({"SANDQL_CONFIG": "FILE"}, f'database_url = ["postgresql://user:{_PASSWORD}@host/name"]'),
+        ({"SANDQL_CONFIG": "FILE"}, f'redis_url = {{url = "{_PASSWORD}"}}'),
+        ({"SANDQL_CONFIG": "FILE"}, f'jwt_secret = "{_PASSWORD}'),
+    ],
+)
+def test_what_stops_a_start_is_said_without_what_is_secret(settings: dict[str, str], file: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text(file)
+    used = {name: str(path) if value == "FILE" else value for name, value in settings.items()}
+    done = sandql_command("serve", settings={"SANDQL_STATE_DIR": str(tmp_path / "state"), "SANDQL_PORT": "0", **used})
+    assert done.returncode == 2, done.stderr
+    assert b"SANDQL_" in done.stderr or b"settings cannot be read" in done.stderr
+    assert _PASSWORD.encode() not in done.stderr + done.stdout
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.unit
 def test_a_bad_setting_stops_a_run_too(tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text("print(1)")
@@ -62,19 +94,6 @@ def test_the_door_to_other_machines_opens_when_told_so_by_name() -> None:
             assert b"http://0.0.0.0:" in process.stdout.readline()
         finally:
             process.terminate()
-
-
-def test_the_server_is_serving_within_two_seconds() -> None:
-    waits: list[float] = []
-    for _ in range(3):  # a busy machine may be late once
-        began = time.monotonic()
-        with running_server():
-            start_s = time.monotonic() - began
-        crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # how many want each processor: what is shared takes longer
-        waits.append(start_s / crowd)
-        if waits[-1] < 2:
-            return
-    raise AssertionError(f"three starts took {waits} s")
 
 
 def test_a_port_that_is_taken_is_named() -> None:

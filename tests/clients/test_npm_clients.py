@@ -112,3 +112,21 @@ def test_relay(scripts: Path, server: Server) -> None:
     assert seen["executed"] == HELLO
     expected = {name: value for name, value in TWO_LINES.items() if name != "outcome"}
     assert seen["overSocket"] == seen["overHttp"] == expected
+
+
+def test_an_online_ide(scripts: Path, server: Server) -> None:
+    """Sandboxes, watched files, a run, a terminal and a context, while connections are lost on purpose."""
+    seen = run(scripts, "ide.mjs", server)
+    assert seen["same"], "a name gives the same sandbox again"
+    assert seen["tree"] == ["src", "src/main.py"]
+    assert seen["losses"] >= 2
+    assert seen["seqs"] == list(range(1, len(seen["seqs"]) + 1)), "each event once, in order"
+    assert seen["text"] == "".join(f"line {number}\n" for number in range(200))
+    ended = seen["execution"]
+    assert (ended["status"], ended["outcome"], ended["result"]["output"]) == ("ENDED", "COMPLETED", seen["text"])
+    assert seen["size"]
+    assert not seen["truncated"]
+    assert not seen["repeated"], "who says where he was is not shown it again"
+    assert seen["exitCode"] == 3
+    assert [(shown["mimeType"], shown["data"]) for shown in seen["cell"]["results"]] == [("text/plain", "42")]
+    assert seen["gone"] == "DESTROYED"

@@ -10,7 +10,7 @@ import pytest
 
 from sandql.core.values import Completed, Event, Limits, MiB, Outcome, Output, RunRequest, Started, Stream
 from sandql.providers.base import Provider
-from tests.support.engine import HANG_S, SLEEPER, run
+from tests.support.engine import HANG_S, SLEEPER, run, stream
 
 pytestmark = pytest.mark.unprivileged
 
@@ -21,7 +21,7 @@ _CHUNK = 64 * 1024
 
 async def _events(provider: Provider, code: str | bytes, **request: object) -> list[Event]:
     asked = RunRequest("python", code.encode() if isinstance(code, str) else code, **request)  # type: ignore[arg-type]
-    async with asyncio.timeout(HANG_S), provider.fresh() as sandbox, aclosing(sandbox.stream(asked)) as events:
+    async with asyncio.timeout(HANG_S), provider.fresh() as sandbox, aclosing(stream(sandbox, asked)) as events:
         return [event async for event in events]
 
 
@@ -43,7 +43,7 @@ async def test_events_are_numbered_and_end_with_the_run(provider: Provider) -> N
 
 
 async def test_output_comes_while_the_program_runs(provider: Provider) -> None:
-    async with asyncio.timeout(HANG_S), provider.fresh() as sandbox, aclosing(sandbox.stream(RunRequest("python", SLEEPER))) as events:
+    async with asyncio.timeout(HANG_S), provider.fresh() as sandbox, aclosing(stream(sandbox, RunRequest("python", SLEEPER))) as events:
         seen = [await anext(events), await anext(events)]
     assert isinstance(seen[1], Output)
     assert seen[1].data == b"up\n"
@@ -79,7 +79,7 @@ for n in range(256):
     sys.stderr.write(f'{{n}} {{time.monotonic()}}\\n')
 """
     asked = RunRequest("python", code.encode(), limits=Limits(output_bytes=MiB))
-    async with asyncio.timeout(HANG_S), provider.fresh() as sandbox, aclosing(sandbox.stream(asked)) as events:
+    async with asyncio.timeout(HANG_S), provider.fresh() as sandbox, aclosing(stream(sandbox, asked)) as events:
         await anext(events)
         await anext(events)
         await run(provider, "import time\ntime.sleep(1)")  # nobody takes events for a second
@@ -97,15 +97,15 @@ async def test_closing_the_generator_ends_the_run_and_frees_its_place(provider: 
     took: list[float] = []
     async with asyncio.timeout(HANG_S), provider.home("closing") as sandbox:
         for _ in range(_TRIES):
-            events = sandbox.stream(RunRequest("python", heartbeat.encode()))
+            events = stream(sandbox, RunRequest("python", heartbeat.encode()))
             await anext(events)
             await anext(events)
             began = time.monotonic()
             await events.aclose()
-            sizes = [-1, len(await sandbox.read_file("beat", max_bytes=MiB))]
+            sizes = [-1, len(await sandbox.files.read("beat", max_bytes=MiB))]
             while sizes[-1] != sizes[-2]:
                 await asyncio.sleep(0.02)  # four beats long
-                sizes.append(len(await sandbox.read_file("beat", max_bytes=MiB)))
+                sizes.append(len(await sandbox.files.read("beat", max_bytes=MiB)))
             took.append(time.monotonic() - began)
             assert not [event async for event in events]
     assert min(took) < _PROMPT_S, f"the run went on for {min(took):.3f} s"
@@ -113,7 +113,7 @@ async def test_closing_the_generator_ends_the_run_and_frees_its_place(provider: 
 
 async def test_a_stream_that_is_never_begun_costs_nothing(provider: Provider) -> None:
     async with provider.fresh() as sandbox:
-        events = sandbox.stream(RunRequest("python", b"print(1)"))
+        events = stream(sandbox, RunRequest("python", b"print(1)"))
         await events.aclose()
     assert (await run(provider, "print(1)")).stdout == b"1\n"
 
@@ -122,7 +122,7 @@ async def test_cancelling_whoever_waits_for_events_ends_the_run(provider: Provid
     up = asyncio.Event()
 
     async def follow() -> None:
-        async with provider.fresh() as sandbox, aclosing(sandbox.stream(RunRequest("python", SLEEPER))) as events:
+        async with provider.fresh() as sandbox, aclosing(stream(sandbox, RunRequest("python", SLEEPER))) as events:
             async for event in events:
                 if isinstance(event, Output):
                     up.set()

@@ -29,7 +29,7 @@ async def main(state_dir: Path, prefix: str) -> None:
         while True:
             name = f"{prefix}-{number % 50}.txt"  # over old ones as well
             async with provider.home("writer") as sandbox:
-                await sandbox.write_file(name, content_of(name))
+                await sandbox.files.write(name, content_of(name))
             sys.stdout.write(f"ack {name}\n")
             sys.stdout.flush()
             number += 1

@@ -15,7 +15,19 @@ import pytest
 from sandql.core.errors import NotFound
 from sandql.core.values import Limits, MiB, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import SLEEPER, cgroup_folders, family, open_descriptors, open_provider, run, settled, supervisor_of, until, zygotes_of
+from tests.support.engine import (
+    SLEEPER,
+    cgroup_folders,
+    family,
+    open_descriptors,
+    open_provider,
+    run,
+    settled,
+    stream,
+    supervisor_of,
+    until,
+    zygotes_of,
+)
 
 pytestmark = pytest.mark.unprivileged
 
@@ -50,7 +62,7 @@ async def _cancelled(provider: Provider, number: int) -> None:
 
 
 async def _left(provider: Provider, number: int) -> None:
-    async with provider.fresh() as sandbox, aclosing(sandbox.stream(RunRequest("python", SLEEPER))) as events:
+    async with provider.fresh() as sandbox, aclosing(stream(sandbox, RunRequest("python", SLEEPER))) as events:
         for _ in range(number % 3):
             await anext(events)
 
@@ -59,9 +71,9 @@ async def _kept(provider: Provider, number: int) -> None:
     owner = f"owner {number % 3}"
     assert (await run(provider, "open('a', 'w').write('1')", home=owner, artifacts=("a",))).artifacts
     async with provider.home(owner) as sandbox:
-        await sandbox.write_file(f"{number}.txt", b"1")
+        await sandbox.files.write(f"{number}.txt", b"1")
         with pytest.raises(NotFound):
-            await sandbox.read_file("missing", max_bytes=1)
+            await sandbox.files.read("missing", max_bytes=1)
 
 
 async def _other(provider: Provider, number: int) -> None:

@@ -7,8 +7,8 @@ import os
 import resource
 import subprocess
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,20 +23,25 @@ pytestmark = pytest.mark.unprivileged
 _needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 
 
-@contextmanager
-def _small_disk(size: str, inodes: int = 0) -> Generator[Path]:
+def _call(*argv: str) -> bool:
+    return subprocess.run(argv).returncode == 0
+
+
+@asynccontextmanager
+async def _small_disk(size: str, inodes: int = 0) -> AsyncGenerator[Path]:
     with tempfile.TemporaryDirectory(prefix="sandql-disk-", dir="/var/tmp") as folder:
         options = f"size={size},mode=0755" + (f",nr_inodes={inodes}" if inodes else "")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "sandql-test", folder], check=True)
+        assert _call("mount", "-t", "tmpfs", "-o", options, "sandql-test", folder)
         try:
             yield Path(folder)
         finally:
-            subprocess.run(["umount", folder], check=True)
+            # the kernel lets go of a dead cell's mounts some time after its end
+            assert await until(lambda: _call("umount", folder)), "something keeps the disk open"
 
 
 async def _names(provider: Provider, owner: str) -> list[tuple[str, int]]:
     async with provider.home(owner) as sandbox:
-        return [(entry.path, entry.size) for entry in await sandbox.list_files("", recursive=True)]
+        return [(entry.path, entry.size) for entry in await sandbox.files.list("", recursive=True)]
 
 
 async def _make_homes(provider: Provider, count: int) -> None:
@@ -47,49 +52,50 @@ async def _make_homes(provider: Provider, count: int) -> None:
 
 @_needs_mount
 async def test_a_full_disk_is_said_and_nothing_is_half_written() -> None:
-    with _small_disk("3m") as disk:
-        async with open_provider(state_dir=disk, pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
-            async with provider.home("alice") as sandbox:
-                await sandbox.write_file("kept.txt", b"old")
-                for path in ("new.bin", "kept.txt", "folder/new.bin"):
-                    with pytest.raises(ResourceError, match="disk is full"):
-                        await sandbox.write_file(path, bytes(4 * MiB))
-                assert await sandbox.read_file("kept.txt", max_bytes=10) == b"old"
-            assert [(path, size) for path, size in await _names(provider, "alice") if path != "folder"] == [("kept.txt", 3)]
-            filling = "try:\n    open('fill', 'wb').write(bytes(4 << 20))\nexcept OSError as error:\n    print(error.strerror)"
-            assert (await run(provider, filling, home="alice")).stdout == b"No space left on device\n"
-            assert (await run(provider, "print(1)")).stdout == b"1\n", "a run that needs no disk got none"
-            await run(provider, "import os\nos.unlink('fill')", home="alice")
-            async with provider.home("alice") as sandbox:
-                await sandbox.write_file("new.bin", bytes(MiB))
-                assert len(await sandbox.read_file("new.bin", max_bytes=MiB)) == MiB
+    async with _small_disk("3m") as disk, open_provider(state_dir=disk, pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
+        async with provider.home("alice") as sandbox:
+            await sandbox.files.write("kept.txt", b"old")
+            for path in ("new.bin", "kept.txt", "folder/new.bin"):
+                with pytest.raises(ResourceError, match="disk is full"):
+                    await sandbox.files.write(path, bytes(4 * MiB))
+            assert await sandbox.files.read("kept.txt", max_bytes=10) == b"old"
+        assert [(path, size) for path, size in await _names(provider, "alice") if path != "folder"] == [("kept.txt", 3)]
+        filling = "try:\n    open('fill', 'wb').write(bytes(4 << 20))\nexcept OSError as error:\n    print(error.strerror)"
+        assert (await run(provider, filling, home="alice")).stdout == b"No space left on device\n"
+        assert (await run(provider, "print(1)")).stdout == b"1\n", "a run that needs no disk got none"
+        await run(provider, "import os\nos.unlink('fill')", home="alice")
+        async with provider.home("alice") as sandbox:
+            await sandbox.files.write("new.bin", bytes(MiB))
+            assert len(await sandbox.files.read("new.bin", max_bytes=MiB)) == MiB
 
 
 @_needs_mount
 async def test_a_disk_without_inodes_makes_no_home_and_says_so() -> None:
-    with _small_disk("3m", inodes=24) as disk:
-        async with open_provider(state_dir=disk, pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
-            with pytest.raises(ResourceError, match="disk is full"):
-                await _make_homes(provider, 30)
-            assert (await run(provider, "print(1)")).stdout == b"1\n"
-            async with provider.home("owner 0") as sandbox:
-                assert await sandbox.list_files("") == []
+    async with (
+        _small_disk("3m", inodes=24) as disk,
+        open_provider(state_dir=disk, pool_size=1, node_pool_size=0, program_pool_size=0) as provider,
+    ):
+        with pytest.raises(ResourceError, match="disk is full"):
+            await _make_homes(provider, 30)
+        assert (await run(provider, "print(1)")).stdout == b"1\n"
+        async with provider.home("owner 0") as sandbox:
+            assert await sandbox.files.list("") == []
 
 
 async def test_a_file_over_the_servers_own_limit_is_a_resource_error() -> None:
     """As a disk that fills up while a file is written, for who may not mount one."""
     async with open_provider(pool_size=1, node_pool_size=0, program_pool_size=0) as provider:
         async with provider.home("alice") as sandbox:
-            await sandbox.write_file("kept.txt", b"old")
+            await sandbox.files.write("kept.txt", b"old")
             soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (MiB, hard))
             try:
                 for path in ("new.bin", "kept.txt"):
                     with pytest.raises(ResourceError):
-                        await sandbox.write_file(path, bytes(2 * MiB))
+                        await sandbox.files.write(path, bytes(2 * MiB))
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            assert await sandbox.read_file("kept.txt", max_bytes=10) == b"old"
+            assert await sandbox.files.read("kept.txt", max_bytes=10) == b"old"
         assert await _names(provider, "alice") == [("kept.txt", 3)]
 
 
@@ -115,24 +121,24 @@ def _no_descriptors() -> Generator[None]:
 async def test_without_descriptors_there_is_a_coded_error_and_then_all_is_well() -> None:
     async with open_provider(pool_size=3, node_pool_size=0, program_pool_size=0) as provider:
         async with provider.home("alice") as sandbox:
-            await sandbox.write_file("kept.txt", b"old")
+            await sandbox.files.write("kept.txt", b"old")
             assert await until(lambda: sum(len(cells_of(zygote)) for zygote in zygotes_of(supervisor_of())) == 3)  # the pool is filled
             before = await settled(lambda: len(open_descriptors()))
             with _no_descriptors():
-                runs = [asyncio.ensure_future(run(provider, "open('a', 'w').write('1')\nprint(1)", artifacts=("a",))) for _ in range(3)]
-                for act in (sandbox.list_files(""), sandbox.read_file("kept.txt", max_bytes=10), sandbox.write_file("new.txt", b"new")):
+                for act in (sandbox.files.list(""), sandbox.files.read("kept.txt", max_bytes=10), sandbox.files.write("new.txt", b"new")):
                     with pytest.raises(ResourceError, match="descriptor"):
                         await act
+                runs = [asyncio.ensure_future(run(provider, "open('a', 'w').write('1')\nprint(1)", artifacts=("a",))) for _ in range(3)]
                 done, _ = await asyncio.wait(runs, timeout=HANG_S, return_when=asyncio.FIRST_COMPLETED)
                 assert all(isinstance(task.exception(), ResourceError) or task.result().success for task in done)
-            assert await sandbox.read_file("kept.txt", max_bytes=10) == b"old"
-            assert [entry.path for entry in await sandbox.list_files("")] == ["kept.txt"]
+            assert await sandbox.files.read("kept.txt", max_bytes=10) == b"old"
+            assert [entry.path for entry in await sandbox.files.list("")] == ["kept.txt"]
             await asyncio.wait(runs, timeout=HANG_S)
             for task in runs:
                 assert isinstance(task.exception(), ResourceError) or task.result().outcome is Outcome.COMPLETED
         again = await asyncio.gather(*(run(provider, "print(1)") for _ in range(8)))
         assert [one.stdout for one in again] == [b"1\n"] * 8
-        assert await until(lambda: len(open_descriptors()) == before), (before, open_descriptors())
+        assert await until(lambda: len(open_descriptors()) <= before), (before, open_descriptors())
 
 
 async def test_cells_that_come_while_there_is_no_descriptor_are_not_lost_for_the_pool() -> None:

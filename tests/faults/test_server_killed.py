@@ -82,8 +82,8 @@ async def test_kill() -> None:
             assert len(_names(state_dir / "run")) == 1, "run folders are left"
             async with provider.home("writer") as sandbox:
                 for name in acknowledged:
-                    assert await sandbox.read_file(name, max_bytes=MiB) == content_of(name)
-                entries = await sandbox.list_files("", recursive=True)
+                    assert await sandbox.files.read(name, max_bytes=MiB) == content_of(name)
+                entries = await sandbox.files.list("", recursive=True)
             assert {entry.type for entry in entries} == {FileType.FILE}
             for entry in entries:
                 assert entry.size == len(content_of(entry.name)), f"{entry.name} is half written"

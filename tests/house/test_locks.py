@@ -57,6 +57,7 @@ def test_what_is_imported_is_a_direct_dependency() -> None:
     """What comes along only with another package would change or go without anybody choosing it."""
     wheels = importlib.metadata.packages_distributions()
     runtime = chosen(PROJECT["project"]["dependencies"])
+    runtime |= chosen(PROJECT["project"]["optional-dependencies"]["otel"])
     everything = {**runtime, **chosen(PROJECT["dependency-groups"]["dev"])}
     for path in written():
         in_sandbox = {"programs", "helpers"} & set(path.parts)
@@ -64,7 +65,9 @@ def test_what_is_imported_is_a_direct_dependency() -> None:
             direct = runtime if path in product() else everything
             for name in {name.partition(".")[0] for name in imported(parse(path))}:
                 if name not in {*sys.stdlib_module_names, "benchmarks", "cell", "sandql", "tests"}:
-                    assert set(wheels[name]) & set(direct), f"{path} imports {name}, which is not in pyproject.toml"
+                    assert {wheel.lower().replace("_", "-") for wheel in wheels[name]} & set(direct), (
+                        f"{path} imports {name}, which is not in pyproject.toml"
+                    )
 
 
 @pytest.mark.parametrize("path", [path for path in files() if path.name == "package-lock.json"], ids=str)

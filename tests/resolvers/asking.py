@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from sandql.core.settings import Settings, load_settings
-from sandql.core.values import Isolation, Language, RunRequest
+from sandql.core.values import Caller, Isolation, Language, RunRequest
 from sandql.providers.base import Health, Sandbox
 from sandql.resolvers.bounds import check_run
-from sandql.resolvers.operations import ExecuteCode
+from sandql.resolvers.operations import ExecuteCode, RunCommand
 
 
 class Languages:
@@ -37,6 +37,6 @@ class Languages:
         raise AssertionError("nothing is run here")
 
 
-def check(asked: ExecuteCode, settings: Settings | None = None) -> RunRequest:
+def check(asked: ExecuteCode | RunCommand, settings: Settings | None = None, caller: Caller | None = None) -> RunRequest:
     """What `check_run` makes of it."""
-    return check_run(asked, Languages(), settings or load_settings())
+    return check_run(caller or Caller(), asked, Languages(), settings or load_settings())

@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 
 from sandql.core.settings import Settings, load_settings
+from sandql.core.values import Caller
 from sandql.server.document_cache import TextCache
 from sandql.server.graphql_errors import RequestRefused
 from sandql.server.graphql_execution import GraphQL
@@ -25,9 +26,9 @@ def graphql(settings: Settings) -> GraphQL:
 
 
 def test_a_document_is_checked_once(graphql: GraphQL) -> None:
-    first = graphql.prepare("{ __typename }", None)
+    first = graphql.prepare("{ __typename }", None, Caller())
     assert graphql.cache_hits == 0
-    assert graphql.prepare("{ __typename }", None) is first
+    assert graphql.prepare("{ __typename }", None, Caller()) is first
     assert graphql.cache_hits == 1
 
 
@@ -36,7 +37,7 @@ def test_what_is_wrong_is_said_each_time(graphql: GraphQL, query: str) -> None:
     said: list[list[dict[str, object]]] = []
     for _ in range(3):
         with pytest.raises(RequestRefused) as refused:
-            graphql.prepare(query, None)
+            graphql.prepare(query, None, Caller())
         said.append(refused.value.errors)
     assert said[0] == said[1] == said[2]
     assert said[0][0]["message"]

@@ -46,6 +46,20 @@ def test_depth_has_a_bound(served: TwinServer, post: Post) -> None:
     assert "depth" not in post(nested(10)).text
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ sandboxes(first: 100) { nodes { files { path } } } }",
+        "query ($n: Int!) { sandboxes(first: $n) { nodes { files { path } } } }",
+        "{ sandboxes { nodes { executions { nodes { result { output } } } } } }",
+        "{ executions(first: 100) { edges { node { events(first: 10000) { __typename } } } } }",
+        "{ sandboxes(first: 999999999999) { ...F } } fragment F on SandboxConnection { nodes { files { path } } }",
+    ],
+)
+def test_what_is_done_for_each_item_costs_for_each(served: TwinServer, post: Post, query: str) -> None:
+    refused(served, post, query, "cost at most 1000, got")
+
+
 def test_cost_has_a_bound_and_fragments_do_not_hide_it(served: TwinServer, post: Post) -> None:
     # Each fragment spreads the next one twice, one level down: written small, executed 2^n times.
     levels = 9

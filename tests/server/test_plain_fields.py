@@ -18,6 +18,7 @@ from graphql import (
 from sandql.core import values
 from sandql.schema.build import core_schema
 from sandql.schema.execution import execution_result
+from sandql.schema.files import file_content
 from sandql.server.event_executor import EventExecutor
 from sandql.server.plain_fields import PlainFieldsExecutor
 
@@ -82,3 +83,18 @@ def test_an_attribute_that_is_not_there_is_an_error() -> None:
     given = answer(PlainFieldsExecutor, object())
     assert given.data is None
     assert given.errors
+
+
+@pytest.mark.parametrize("fields", ["path size", "size __typename name: path", "path artifacts", "__typename"])
+@pytest.mark.parametrize("sizes", [[], [1, 2], [1, 1 << 40], [None, 1]])
+def test_a_list_of_plain_objects_is_completed_as_in_the_long_way(fields: str, sizes: list[Any]) -> None:
+    run = replace(RUN, artifacts=[replace(file_content(values.FileContent(f"f{at}", b"")), size=size) for at, size in enumerate(sizes)])
+    document = parse(f"{{ artifacts {{ {fields.replace('artifacts', '... on FileContent { encoding }')} }} }}")
+    given, expected = (execute(RUNS, document, root_value=run, executor_class=executor) for executor in (PlainFieldsExecutor, Executor))
+    assert isinstance(given, ExecutionResult)
+    assert isinstance(expected, ExecutionResult)
+    assert (given.data, given.data and [list(row) for row in given.data["artifacts"]]) == (
+        expected.data,
+        expected.data and [list(row) for row in expected.data["artifacts"]],
+    )
+    assert [error.formatted for error in given.errors or []] == [error.formatted for error in expected.errors or []]

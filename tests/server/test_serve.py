@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -153,10 +159,9 @@ def test_a_body_over_its_bound_is_413_while_it_comes() -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "multipart/mixed;subscriptionSpec=1.0"])
-def test_a_server_that_ends_says_so_and_leaves_no_run(monkeypatch: pytest.MonkeyPatch, accept: str) -> None:
-    monkeypatch.setattr("sandql.server.serve._GRACE_S", 0.2)
+def test_a_server_that_ends_says_so_and_leaves_no_run(accept: str) -> None:
     kind = "mutation" if accept == "application/json" else "subscription"
-    with running_twin() as ending, socket.create_connection(("127.0.0.1", ending.port), timeout=10) as connection:
+    with running_twin(drain_s=0.2) as ending, socket.create_connection(("127.0.0.1", ending.port), timeout=10) as connection:
         connection.sendall(graphql_bytes(f'{kind} {{ executeCode(code: "hang", language: "script") {{ __typename }} }}', f"Accept: {accept}"))
         wait_for(lambda: ending.twin.running == 1, "the run begins")
         ending.server.should_exit = True
@@ -171,3 +176,69 @@ def test_the_real_server_says_where_it_is_and_ends_when_asked() -> None:
     with running_server() as server:
         assert httpx2.post(f"{server.url}/graphql", json={"query": "{ __typename }"}).json() == {"data": {"__typename": "Query"}}
     assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"auth": "required"}, "nobody can come in yet: there is no API key; make one with `sandql keys create NAME`"),
+        ({"jwt_jwks_url": "http://127.0.0.1:1/jwks"}, "the keys of the issuer cannot be fetched; tokens are refused"),
+        ({"jwt_secret": "x" * 32}, "tokens meant for others are taken too: set SANDQL_JWT_ISSUER and SANDQL_JWT_AUDIENCE"),
+        ({}, "callers need no credential, and each may do everything"),
+    ],
+)
+def test_who_can_come_in_is_said_at_the_start(settings: dict[str, Any], said: str) -> None:
+    with running_server(**settings) as server:
+        assert httpx2.get(f"{server.url}/health").status_code == 200
+        log = "".join(server.log)
+    assert said in log
+    assert "Traceback" not in log
+
+
+def start_refused(**settings: object) -> str:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "SANDQL_PORT": "0"}
+    environment |= {f"SANDQL_{name.upper()}": str(value) for name, value in settings.items()}
+    done = subprocess.run([sys.executable, "-m", "sandql", "serve"], env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
+
+
+def test_a_database_that_cannot_be_used_is_said_in_a_line(tmp_path: Path) -> None:
+    said = start_refused(state_dir=tmp_path, database_url="postgresql://me:s3cret@127.0.0.1:1/here")
+    assert "sandql: SANDQL_DATABASE_URL: postgresql+asyncpg://me:***@127.0.0.1:1/here cannot be used" in said
+    assert "s3cret" not in said
+
+
+REFUSED: dict[str, tuple[str | None, str]] = {
+    "a role with a mistake": ("[roles.student]\ncanExecutCode = true\n", "roles.student.canExecutCode is not known; known are canExecuteCode"),
+    "a table that is not there": ("[role.student]\n", "role is not known; known are plans, roles"),
+    "no rate": ('[plans.x.rates]\nexecute = "often"\n', 'plans.x.rates.execute must be one rate such as "100/15 minutes"'),
+    "no quota": ("[plans.x.quota]\nmaxExecutions = -1\n", "plans.x.quota.maxExecutions must be a whole number from 0"),
+    "no TOML": ("hello", "access.toml' cannot be read: Expected '='"),
+    "no file": (None, "access.toml' cannot be read: No such file or directory"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_an_access_file_with_a_mistake_is_said_in_a_line(tmp_path: Path, text: str | None, said: str) -> None:
+    file = tmp_path / "access.toml"
+    if text is not None:
+        file.write_text(text)
+    lines = start_refused(state_dir=tmp_path / "state", access_file=file).splitlines()
+    (line,) = [line for line in lines if line.startswith("sandql: ")]
+    assert line.startswith("sandql: SANDQL_ACCESS_FILE: ")
+    assert said in line
+
+
+@pytest.mark.parametrize("name", ["server-id", "sandql.db"])
+def test_a_state_folder_that_cannot_be_used_is_said_in_a_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()  # where a file must be
+    said = start_refused(state_dir=tmp_path)
+    assert f"cannot be used: {'Is a directory' if name == 'server-id' else 'unable to open database file'}" in said.splitlines()[-1]
+
+
+def test_a_state_folder_is_one_servers() -> None:
+    with tempfile.TemporaryDirectory() as folder, running_server(state_dir=folder) as server:
+        assert f"sandql: SANDQL_STATE_DIR: '{folder}' is that of another server" in start_refused(state_dir=folder)
+        assert httpx2.get(f"{server.url}/health").status_code == 200

@@ -32,7 +32,7 @@ def events(body: str) -> list[tuple[str, Any]]:
     for block in body.split("\n\n"):
         lines = [line for line in block.split("\n") if not line.startswith(":")]
         fields = dict(line.split(":", 1) for line in lines if line)
-        if fields:
+        if "event" in fields:
             data = fields["data"].strip()
             found.append((fields["event"].strip(), json.loads(data) if data else None))
     return found
@@ -64,6 +64,12 @@ def test_server_sent_events(post: Post) -> None:
     assert seen(results) == EXPECTED
     assert results[2]["data"]["executeCode"] == {"__typename": "ExecutionOutput", "seq": 3, "stream": "STDERR", "text": "ü\n"}
     assert results[3]["data"]["executeCode"]["result"] == {"outcome": "COMPLETED", "output": "1\n"}
+
+
+def test_an_event_source_is_told_when_to_connect_again(post: Post) -> None:
+    response = post("{ __typename }", headers={"accept": "text/event-stream"})
+    assert response.text.startswith("retry: 1000\n")
+    assert post("subscription { nope }", headers={"accept": "text/event-stream"}).text.startswith("retry: 1000\n")
 
 
 def test_multipart(post: Post) -> None:

@@ -6,14 +6,14 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sandql.core.settings import Settings, load_settings
-from sandql.core.values import Execution, RunRequest
-from sandql.providers.base import Provider
+from sandql.core.values import Event, Execution, RunRequest
+from sandql.providers.base import Provider, Sandbox
 from sandql.providers.registry import make_provider
 
 Seen = TypeVar("Seen")
@@ -26,12 +26,21 @@ SLEEPER = b"print('up', flush=True)\nimport time\ntime.sleep(1000)"
 _others: set[int] = set()  # supervisors of this process that are not of the provider that was opened last
 
 
+@contextmanager
+def opened_last() -> Generator[None]:
+    """While a provider is open: it is the one whose processes are looked for."""
+    global _others
+    before, _others = _others, set(_supervisors(os.getpid()))
+    try:
+        yield
+    finally:
+        _others = before
+
+
 @asynccontextmanager
 async def open_provider(name: str = "local", **settings: object) -> AsyncGenerator[Provider]:
     """A started provider with these settings, in a new state folder unless one is given; closed on every way out."""
-    global _others
-    before, _others = _others, set(_supervisors(os.getpid()))
-    with tempfile.TemporaryDirectory(prefix="sandql-engine-", dir="/var/tmp") as folder:
+    with opened_last(), tempfile.TemporaryDirectory(prefix="sandql-engine-", dir="/var/tmp") as folder:
         chosen: Settings = load_settings(**{"state_dir": Path(folder), **settings})
         provider = make_provider(name, chosen)
         try:
@@ -39,7 +48,6 @@ async def open_provider(name: str = "local", **settings: object) -> AsyncGenerat
             yield provider
         finally:
             await provider.aclose()
-            _others = before
 
 
 async def run(provider: Provider, code: str | bytes, language: str = "python", *, home: str | None = None, **request: Any) -> Execution:
@@ -47,6 +55,13 @@ async def run(provider: Provider, code: str | bytes, language: str = "python", *
     asked = RunRequest(language, code.encode() if isinstance(code, str) else code, **request)
     async with provider.fresh() if home is None else provider.home(home) as sandbox:
         return await asyncio.wait_for(sandbox.run(asked), HANG_S + asked.limits.wall_ms / 1000)
+
+
+async def stream(sandbox: Sandbox, request: RunRequest) -> AsyncGenerator[Event]:
+    """The events of a run; closing them ends it."""
+    async with sandbox.start(request) as program, aclosing(program.events()) as events:
+        async for event in events:
+            yield event
 
 
 async def until(holds: Callable[[], object], within_s: float = HANG_S) -> bool:

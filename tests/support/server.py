@@ -17,7 +17,7 @@ from typing import IO
 
 import sandql
 
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/graphql")
 _START_S = 20
 _STOP_S = 20
 

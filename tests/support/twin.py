@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
 
-from sandql.core.errors import NotFound, PayloadTooLarge
+from sandql.core.contexts import ContextRequest
+from sandql.core.errors import Conflict, NotFound, PayloadTooLarge, SandqlError
+from sandql.core.files import FileChanges
+from sandql.core.kept import DEFAULT_TEMPLATE, SandboxSpec, Template
+from sandql.core.load import Load
 from sandql.core.settings import Settings
+from sandql.core.terminals import TerminalRequest
 from sandql.core.values import (
     HOME,
     Completed,
@@ -24,11 +29,13 @@ from sandql.core.values import (
     Output,
     Problem,
     RunRequest,
+    Signal,
     Started,
     Stream,
 )
-from sandql.providers.base import Health, Sandbox
+from sandql.providers.base import Context, FileReader, Health, Sandbox, Terminal, Upload
 from sandql.sandboxes.borrow import Sandboxes
+from sandql.usage.storage import Holding, Share
 
 ISOLATION = Isolation(level="none: a test", namespaces=(), seccomp=False, landlock=0, cgroup="none", network="none")
 LANGUAGES = (Language("script", ("sc", "python"), "1.0"), Language("brick", (), "2.0", compiled=True))
@@ -40,7 +47,7 @@ class TwinProvider:
 
     `out TEXT` and `err TEXT` write a line; `hex BYTES` writes bytes to stdout; `flood N SIZE` writes N pieces of SIZE bytes;
     `sleep SECONDS` and `hang` wait; `exit N` ends; `lost` ends as the house would; `defect` fails as a bug of the house would;
-    `refuse` is an error with a code.
+    `refuse` is an error with a code. While there is a `failure`, whoever asks for a sandbox or for a run gets that instead.
     """
 
     settings: Settings
@@ -50,8 +57,11 @@ class TwinProvider:
     cancelled: int = 0
     pieces: int = 0
     available: bool = True
+    failure: SandqlError | None = None
+    asked: int = 0
     requests: list[RunRequest] = field(default_factory=list[RunRequest])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    kept: set[str] = field(default_factory=set[str])
 
     async def start(self) -> None:
         pass
@@ -68,13 +78,48 @@ class TwinProvider:
     def health(self) -> Health:
         return Health(self.available, "" if self.available else "told so by a test")
 
+    def load(self) -> Load:
+        return Load(self.running)
+
+    def templates(self) -> tuple[Template, ...]:
+        return (Template(DEFAULT_TEMPLATE, True, "a test"),)
+
+    def ask(self) -> None:
+        """Count what is asked of it, and fail as told."""
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+
+    async def create(self, sandbox_id: str, spec: SandboxSpec) -> str:
+        self.ask()
+        self.kept.add(sandbox_id)
+        return sandbox_id
+
     @asynccontextmanager
-    async def fresh(self) -> AsyncGenerator[Sandbox]:
+    async def connect(self, sandbox_id: str, ref: str, spec: SandboxSpec, share: Share | None = None) -> AsyncGenerator[Sandbox]:
+        if ref not in self.kept:
+            raise NotFound("sandboxId: this sandbox is gone")
+        yield TwinSandbox(self, sandbox_id)
+
+    async def destroy(self, ref: str) -> None:
+        self.kept.discard(ref)
+
+    async def existing(self) -> set[str]:
+        return set(self.kept)
+
+    @asynccontextmanager
+    async def fresh(self, template: str = DEFAULT_TEMPLATE) -> AsyncGenerator[Sandbox]:
         yield TwinSandbox(self, None)
 
     @asynccontextmanager
-    async def home(self, owner: str) -> AsyncGenerator[Sandbox]:
+    async def home(self, owner: str, share: Share | None = None) -> AsyncGenerator[Sandbox]:
         yield TwinSandbox(self, HOME)
+
+    def home_ref(self, owner: str) -> str:
+        return owner
+
+    def holding(self, ref: str) -> Holding:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -85,11 +130,28 @@ class TwinSandbox:
     id: str | None
 
     async def run(self, request: RunRequest) -> Execution:
+        self.twin.ask()
         async with aclosing(self.stream(request)) as events:
             async for event in events:
                 if isinstance(event, Completed):
                     return event.execution
         raise AssertionError("a stream ends with Completed")
+
+    @property
+    def files(self) -> TwinFiles:
+        return TwinFiles(self.twin)
+
+    @asynccontextmanager
+    async def start(self, request: RunRequest) -> AsyncGenerator[TwinProgram]:
+        self.twin.ask()
+        async with aclosing(self.stream(request)) as events:
+            yield TwinProgram(events)
+
+    def open_context(self, request: ContextRequest) -> AbstractAsyncContextManager[Context]:
+        raise AssertionError("a twin has no contexts")
+
+    def open_terminal(self, request: TerminalRequest) -> AbstractAsyncContextManager[Terminal]:
+        raise AssertionError("a twin has no terminals")
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[Event]:
         twin = self.twin
@@ -162,20 +224,89 @@ class TwinSandbox:
             problem=problem,
         )
 
-    async def list_files(self, path: str, *, recursive: bool = False) -> list[FileEntry]:
-        return [
-            FileEntry(name.rpartition("/")[2], name, FileType.FILE, len(content), 1_700_000_000.5)
-            for name, content in sorted(self.twin.files.items())
-            if name.startswith(path)
-        ]
 
-    async def read_file(self, path: str, *, max_bytes: int) -> bytes:
+@dataclass(frozen=True)
+class TwinFiles:
+    """Files in memory, one name space for all."""
+
+    twin: TwinProvider
+
+    async def list(
+        self, path: str, *, recursive: bool = False, glob: str | None = None, first: int | None = None, after: str | None = None
+    ) -> list[FileEntry]:
+        return [_entry(name, content) for name, content in sorted(self.twin.files.items()) if name.startswith(path)]
+
+    async def stat(self, path: str) -> FileEntry:
+        return _entry(path, await self.read(path, max_bytes=0))
+
+    async def read(self, path: str, *, max_bytes: int) -> bytes:
         if path not in self.twin.files:
             raise NotFound(f"path: no file at {path!r}")
         return self.twin.files[path]
 
-    async def write_file(self, path: str, content: bytes) -> None:
+    async def read_part(self, path: str, *, offset: int, length: int | None, max_bytes: int) -> tuple[bytes, int]:
+        content = await self.read(path, max_bytes=max_bytes)
+        return content[offset:][:length], len(content)
+
+    async def write(self, path: str, content: bytes, *, append: bool = False, mode: int | None = None) -> None:
         self.twin.files[path] = content
+
+    async def make_directory(self, path: str) -> None:
+        raise AssertionError("a twin keeps no directories")
+
+    async def move(self, source: str, target: str, *, overwrite: bool = False) -> None:
+        self.twin.files[target] = self.twin.files.pop(source)
+
+    async def copy(self, source: str, target: str, *, overwrite: bool = False, recursive: bool = False) -> None:
+        self.twin.files[target] = self.twin.files[source]
+
+    async def remove(self, path: str, *, recursive: bool = False) -> None:
+        del self.twin.files[path]
+
+    def open(self, path: str) -> AbstractAsyncContextManager[FileReader]:
+        raise AssertionError("a twin has no streams")
+
+    def upload(self, path: str, *, key: str | None = None, offset: int = 0, size: int | None = None) -> AbstractAsyncContextManager[Upload]:
+        raise AssertionError("a twin has no streams")
+
+    async def uploaded(self, path: str, key: str) -> int:
+        return 0
+
+    def pack(self, path: str, *, max_bytes: int) -> AsyncGenerator[bytes]:
+        raise AssertionError("a twin has no streams")
+
+    async def unpack(self, path: str, data: AsyncIterator[bytes]) -> None:
+        raise AssertionError("a twin has no streams")
+
+    def changes(self, path: str, *, recursive: bool = False) -> AsyncGenerator[FileChanges]:
+        raise AssertionError("a twin has no changes")
+
+
+def _entry(name: str, content: bytes) -> FileEntry:
+    return FileEntry(name.rpartition("/")[2], name, FileType.FILE, len(content), 1_700_000_000.5)
+
+
+@dataclass(frozen=True)
+class TwinProgram:
+    """A script that is followed as its events are taken; it takes no input and no signal."""
+
+    following: AsyncGenerator[Event]
+    id: str = "run-1"
+
+    def events(self) -> AsyncGenerator[Event]:
+        return self.following
+
+    async def send_input(self, data: bytes) -> None:
+        raise Conflict("input: a script reads none")
+
+    def close_input(self) -> None:
+        pass
+
+    def send_signal(self, signal: Signal) -> None:
+        pass
+
+    def stop(self, why: Outcome) -> None:
+        pass
 
 
 @asynccontextmanager

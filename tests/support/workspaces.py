@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandql.core.values import MiB
+from sandql.providers.local.place import Place
 from sandql.providers.local.workspace import Workspace
 
 SECRET = b"secret of the server"
@@ -29,11 +30,11 @@ def make_root(folder: Path) -> Path:
     return root
 
 
-def open_workspace(root: Path) -> Workspace:
-    """The workspace of a directory; nothing has to be closed."""
+def open_workspace(root: Path, place: Place | None = None) -> Workspace:
+    """The workspace of a directory, in which all that are given the same place write in turn; nothing has to be closed."""
     fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
     try:
-        return Workspace(fd)
+        return Workspace(fd, place)
     finally:
         os.close(fd)
 

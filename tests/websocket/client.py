@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,13 +75,21 @@ class Socket:
 
 
 @contextmanager
-def socket(url: str, *, subprotocols: tuple[str, ...] = ("graphql-transport-ws",), origin: str | None = None, init: bool = True) -> Generator[Socket]:
+def socket(
+    url: str,
+    *,
+    subprotocols: tuple[str, ...] = ("graphql-transport-ws",),
+    origin: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    init: bool = True,
+) -> Generator[Socket]:
     """Connect, and make the handshake unless told not to."""
     names = [Subprotocol(name) for name in subprotocols] or None
     with connect(
         url,
         subprotocols=names,
         origin=None if origin is None else Origin(origin),
+        additional_headers=headers,
         compression=None,
         max_size=None,
         max_queue=4,

@@ -73,10 +73,10 @@ def test_a_complete_for_nothing_is_no_fault(server: Server) -> None:
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "running"])
 def test_the_end_of_the_server_is_said(busy: bool) -> None:
-    with running_server() as server, socket(server.ws_url) as client:
+    with running_server(drain_s=0.5) as server, socket(server.ws_url) as client:
         if busy:
             client.subscribe("run", STREAM, code="import time; print('on', flush=True); time.sleep(30)")
             client.until_text("run", "on")
         server.process.terminate()
-        assert client.closed()[0] == 1001
+        assert client.closed() == (1012, "Service Restart")
         assert server.process.wait(WAIT_S) is not None

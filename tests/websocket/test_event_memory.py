@@ -25,7 +25,7 @@ async def test_events_that_were_sent_leave_nothing_behind() -> None:
     settings = load_settings()
     graphql = GraphQL(settings)
     async with open_twin(settings) as sandboxes:
-        results = graphql.run(graphql.prepare(_DOCUMENT, None), None, Context(sandboxes, Caller(), "test"))
+        results = graphql.run(graphql.prepare(_DOCUMENT, None, Caller()), None, Context(sandboxes, Caller(), "test"))
         async with aclosing(results):
             await _take(results, 500)
             before = _objects()

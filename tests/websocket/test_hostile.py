@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from sandql.server.websocket_protocol import MAX_FRAGMENTS
+from sandql.server.websocket_protocol import MAX_FRAGMENTS, STRANGER_BYTES, STRANGER_FRAGMENTS
 from tests.support.server import Server, running_server
 from tests.websocket.client import STREAM, WAIT_S, socket
 from tests.websocket.test_flow import MiB, resident_bytes
@@ -20,8 +20,9 @@ _HANDSHAKE = (
     "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
 )
-TEXT, _CONTINUATION, _CLOSE, _PING = 1, 0, 8, 9
+TEXT, _CONTINUATION, _CLOSE, _PING, _PONG = 1, 0, 8, 9, 10
 _FIN = 0x80
+_INIT = b'{"type":"connection_init"}'
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +50,23 @@ def frame(opcode: int, data: bytes = b"", *, fin: bool = True) -> bytes:
     return bytes((opcode | _FIN * fin, 0x80 | len(data))) + bytes(4) + data
 
 
-def long_frame(data: bytes) -> bytes:
-    """A text message of 126 to 65,535 bytes."""
-    return struct.pack(">BBH", _FIN | TEXT, 0xFE, len(data)) + bytes(4) + data
+def long_frame(data: bytes, opcode: int = TEXT, *, fin: bool = True) -> bytes:
+    """A frame of 126 to 65,535 bytes."""
+    return struct.pack(">BBH", opcode | _FIN * fin, 0xFE, len(data)) + bytes(4) + data
+
+
+def head(length: int, opcode: int = TEXT) -> bytes:
+    """The head of a frame whose data is still to come."""
+    return struct.pack(">BBQ", _FIN | opcode, 0xFF, length) + bytes(4)
+
+
+def admitted(server: Server) -> sockets.socket:
+    """A socket that has said who it is, and was told that this is well."""
+    connection = raw(server)
+    connection.sendall(frame(TEXT, _INIT))
+    ack = b'{"type":"connection_ack"}'
+    assert connection.recv(2 + len(ack), sockets.MSG_WAITALL) == bytes((_FIN | TEXT, len(ack))) + ack
+    return connection
 
 
 def close_code(connection: sockets.socket) -> int | None:
@@ -81,9 +96,8 @@ def close_code(connection: sockets.socket) -> int | None:
         (frame(TEXT, b"\xff\xfe"), 1007),  # not UTF-8
         (struct.pack(">BBQ", _FIN | TEXT, 0xFF, 2**62), 1009),  # would take 4 EiB
         (struct.pack(">BBQ", _FIN | TEXT, 0xFF, 2**63), 1009),  # an impossible length
-        (struct.pack(">BBQ", _FIN | TEXT, 0xFF, 33 * MiB), 1009),
     ],
-    ids=["unmasked", "reserved", "opcode", "continuation", "split-ping", "utf8", "huge", "impossible", "over-the-bound"],
+    ids=["unmasked", "reserved", "opcode", "continuation", "split-ping", "utf8", "huge", "impossible"],
 )
 def test_a_broken_frame_ends_the_connection_at_once(server: Server, written: bytes, code: int) -> None:
     with raw(server) as connection:
@@ -92,7 +106,7 @@ def test_a_broken_frame_ends_the_connection_at_once(server: Server, written: byt
 
 
 def test_a_message_in_countless_parts_ends_the_connection(server: Server) -> None:
-    with raw(server) as connection:
+    with admitted(server) as connection:
         connection.sendall(frame(TEXT, fin=False))
         try:
             for _ in range(MAX_FRAGMENTS // 256 + 2):
@@ -100,6 +114,41 @@ def test_a_message_in_countless_parts_ends_the_connection(server: Server) -> Non
         except ConnectionError:
             pass  # the server has left already
         assert close_code(connection) in (1009, None)  # None: its last bytes are lost when it leaves while more come in
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        head(STRANGER_BYTES + 1),
+        head(STRANGER_BYTES + 1, opcode=2),
+        long_frame(bytes(40_000), fin=False) + head(STRANGER_BYTES - 40_000 + 1, _CONTINUATION),
+        long_frame(bytes(40_000), fin=False) + frame(_PING) + frame(_PONG) + head(STRANGER_BYTES - 40_000 + 1, _CONTINUATION),
+        frame(TEXT, fin=False) + frame(_CONTINUATION, fin=False) * STRANGER_FRAGMENTS,
+        frame(TEXT, b'{"type":"ping"}') + head(STRANGER_BYTES + 1),
+        frame(TEXT, _INIT[:9], fin=False) + frame(_CONTINUATION, _INIT[9:]) + head(33 * MiB),
+    ],
+    ids=["at-once", "binary", "in-parts", "in-parts-between-pings", "in-many-parts", "after-a-ping", "before-it-is-acknowledged"],
+)
+def test_who_has_not_said_who_it_is_is_listened_to_for_64_kib(server: Server, written: bytes) -> None:
+    """It is left when the head of a frame says what is to come, which is not waited for."""
+    with raw(server) as connection:
+        connection.sendall(written)
+        assert close_code(connection) == 1009
+
+
+def test_a_credential_of_64_kib_is_taken_and_then_a_message_of_mebibytes(server: Server) -> None:
+    with socket(server.ws_url, init=False) as client:
+        long = '{"type":"connection_init","payload":{"any":"%s"}}'
+        client.send(long % ("x" * (STRANGER_BYTES - len(long) + 2)))
+        assert client.receive() == {"type": "connection_ack"}
+        client.subscribe("m", STREAM, code="print(len('%s'))" % ("x" * 1000_000))
+        assert client.results("m")[-1]["data"]["executeCode"]["result"]["outcome"] == "COMPLETED"
+
+
+def test_a_message_over_the_bound_of_bodies_ends_the_connection_of_who_is_known_too(server: Server) -> None:
+    with admitted(server) as connection:
+        connection.sendall(head(33 * MiB))
+        assert close_code(connection) == 1009
 
 
 def test_noise_ends_the_connection(server: Server) -> None:
@@ -115,7 +164,7 @@ def test_noise_ends_the_connection(server: Server) -> None:
 
 def test_pings_of_a_client_that_does_not_read_take_no_memory(server: Server) -> None:
     with raw(server) as connection:
-        connection.sendall(frame(TEXT, b'{"type":"connection_init"}'))
+        connection.sendall(frame(TEXT, _INIT))
         before = resident_bytes(server)
         pings = frame(_PING, b"x" * 125) * 500
         for _ in range(2 * 1024):  # 128 MiB of them
@@ -127,7 +176,7 @@ def test_a_client_that_asks_and_does_not_read_is_left() -> None:
     with running_server(max_subscriptions=1) as server, raw(server) as connection:
         connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
         connection.settimeout(60)  # the buffers of the kernel hold thousands of answers
-        connection.sendall(frame(TEXT, b'{"type":"connection_init"}'))
+        connection.sendall(frame(TEXT, _INIT))
         before = resident_bytes(server)
         ask = b'{"type":"subscribe","id":"%s","payload":{"query":"subscription{executeCode(code:\\"%s\\",language:\\"python\\"){seq:__typename}}"}}'
         connection.sendall(long_frame(ask % (b"runs", b"import time; time.sleep(20)")))

@@ -229,7 +229,8 @@ def test_operations_of_a_stream_are_bounded(http: httpx2.Client) -> None:
 
 
 def test_streams_are_bounded() -> None:
-    with running_server(max_connections=3) as server, httpx2.Client(base_url=server.url, trust_env=False) as http:
+    """One caller has half of them at most."""
+    with running_server(max_connections=6) as server, httpx2.Client(base_url=server.url, trust_env=False) as http:
         for _ in range(3):
             reserve(http)
         refused = http.put("/graphql/stream")

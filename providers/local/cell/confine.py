@@ -31,8 +31,8 @@ from cell.wire import ANNOUNCED, CELLS_FD, FORK_FD, STATUS_FD
 
 UID_INSIDE = 1000  # what every cell sees itself as
 FIRST_RECEIVED = 6  # the first descriptor that a template receives: its own are those below
-_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: a program must find them at their defaults
-_RECEIVED = 7  # descriptors that come with each cell
+_CHANGED_BY_PYTHON = (2, 13, 25)  # SIGINT, SIGPIPE, SIGXFSZ: a program must find them at their defaults
+_RECEIVED = 8  # descriptors that come with each cell
 _PLACES = 6  # pieces of memory that its message goes to
 _WORD = 8
 ANSWER = 4  # bytes of a template's answer to its zygote
@@ -46,6 +46,9 @@ _SECCOMP_SET_MODE_FILTER = 1
 _CAPABILITY_VERSION = 0x20080522
 
 _LANDLOCK_CREATE = 444
+_LANDLOCK_ADD_RULE = 445
+_PATH_BENEATH = 1
+_REFER = 0x2000  # LANDLOCK_ACCESS_FS_REFER, to move a name into another folder: every ruleset forbids it that does not allow it
 _MAKE_DEVICES = 0x40 | 0x800  # LANDLOCK_ACCESS_FS_MAKE_CHAR, MAKE_BLOCK
 _LIMITED = (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_DATA, resource.RLIMIT_CPU)
 _IDS_SIZE = 32  # a line of a uid map, padded
@@ -53,11 +56,12 @@ _SCOPES = 0x3  # from ABI 6: abstract sockets and signals stay inside
 
 
 def landlock_abi():
-    """The kernel's Landlock ABI, 0 where it has none."""
+    """The kernel's Landlock ABI, 0 where it has none that lets a program rename from one folder into another: the first one has not."""
     try:
-        return linux.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(1))
+        abi = linux.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(1))
     except OSError:
         return 0
+    return abi if abi >= 2 else 0
 
 
 def make_ruleset(abi):
@@ -66,16 +70,21 @@ def make_ruleset(abi):
     Writing is bounded by read-only mounts that no cell can change; rules for each cell's own mounts would say that again, and cost
     a tenth of making the cell.
     """
-    attribute = (ctypes.c_uint64 * 3)(_MAKE_DEVICES, 0, _SCOPES if abi >= 6 else 0)
+    attribute = (ctypes.c_uint64 * 3)(_MAKE_DEVICES | _REFER, 0, _SCOPES if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    return linux.syscall(_LANDLOCK_CREATE, ctypes.byref(attribute), ctypes.c_size_t(size), ctypes.c_uint(0))
+    ruleset = linux.syscall(_LANDLOCK_CREATE, ctypes.byref(attribute), ctypes.c_size_t(size), ctypes.c_uint(0))
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    rule = _REFER.to_bytes(8, sys.byteorder) + root.to_bytes(4, sys.byteorder)  # a struct landlock_path_beneath_attr, which is packed
+    linux.syscall(_LANDLOCK_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), ctypes.c_char_p(rule), ctypes.c_uint(0))
+    os.close(root)
+    return ruleset
 
 
 class Confinement:
     """The steps by which a template forks cells and makes them: a loop, which each cell leaves at its end.
 
-    What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and seven descriptors with it,
-    numbered from FIRST_RECEIVED: the cell's pid, network, mount and IPC namespaces, the file that puts it into its control group (anything
+    What differs from cell to cell comes in a message that the kernel writes to where the steps look for it, and eight descriptors with it,
+    numbered from FIRST_RECEIVED: the cell's pid, network, mount and IPC namespaces, the two files that put it into its control groups (anything
     where `config` knows of none), and both ends of its status pipe. `config` is the zygote's, `ruleset` the descriptor of a Landlock
     ruleset or -1. A cell that has made the steps has no capability, and no system call gives it one; the server has been told of it.
 
@@ -88,7 +97,7 @@ class Confinement:
         told = self._told = script.put(bytes(_WORD))  # to the zygote, next: a pid, or an error number below 0; at first 0
         kind = self._kind = script.put(bytes(_WORD))
         ids, announcement = script.put(bytes(_IDS_SIZE)), script.put(bytes(ANNOUNCED))
-        pids, network, mounts, ipc, group, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
+        pids, network, mounts, ipc, group, account, status_w, status_r = range(FIRST_RECEIVED, FIRST_RECEIVED + _RECEIVED)
         # What a cell opens itself gets the next numbers: the ends of its pipes, and its workspace.
         job_r, job_w, out_r, out_w, err_r, err_w, workspace = range(FIRST_RECEIVED + _RECEIVED, FIRST_RECEIVED + _RECEIVED + 7)
         received = Message(script, _PLACES, (0,) * _RECEIVED)
@@ -106,10 +115,11 @@ class Confinement:
 
         # From here on it is the cell.
         script.add("set_robust_list", *linux.robust_list())
-        script.add("setsid")
+        script.add("setsid")  # so that a signal reaches the program with what it started, and no other cell
         script.add("rt_sigprocmask", _SIG_SETMASK, bytes(8), None, 8)
         if config["grouped"]:
             script.add("write", group, b"0", 1)
+            script.add("write", account, b"0", 1)
         script.add("setns", mounts, CLONE_NEWNS)
         script.add("setns", network, CLONE_NEWNET)
         script.add("setns", ipc, CLONE_NEWIPC)
@@ -210,7 +220,7 @@ def _add_limits(script, limits):
 
 def _add_reading(script, warm):
     """Add the calls that read further steps into the script's room; returns the one that reads their size, and the one that it is for."""
-    for number in _IGNORED_BY_PYTHON:
+    for number in _CHANGED_BY_PYTHON:
         script.add("rt_sigaction", number, bytes(32), None, 8)
     found = script.put(b"", _STAT_BYTES)
     for path in warm:  # in a new overlay each look-up is a first one, and takes ten times as long

@@ -8,15 +8,19 @@ import cell.job as _job
 import cell.python as _python
 import cell.zygote as _zygote
 
-_zygote.start()
-_work = _job.receive()
-_code = _python.compile_main(_work)  # what does not compile is run by a new interpreter, which says it best
-_job.prepare_interpreter(_work)
-_namespace = _python.make_main(_work)
-_leave = _python.leave
-_failed = _python.report
-_status = 0
-_python.forget_frames()
+try:
+    _zygote.start()
+    _work = _job.receive()
+    _code = _python.compile_main(_work)  # what does not compile is run by a new interpreter, which says it best
+    _job.prepare_interpreter(_work)
+    _namespace = _python.make_main(_work)
+    _leave = _python.leave
+    _failed = _python.report
+    _status = 0
+    _python.forget_frames()
+except KeyboardInterrupt:  # before there is a program that could be interrupted
+    _python.end_by_interrupt()
+    raise
 del _job, _python, _zygote, _work
 try:
     exec(_code, _namespace)

@@ -16,10 +16,10 @@ _COMPILE_FAILED = 1
 class Job:
     """One run, as the server sent it."""
 
-    __slots__ = ("argv", "code", "compile_argv", "env", "file_name", "files", "in_place", "limits")
+    __slots__ = ("argv", "code", "compile_argv", "env", "file_name", "files", "in_place", "limits", "terminal")
 
     def __init__(self, message):
-        (self.in_place, self.file_name, self.code, self.argv, self.compile_argv, self.env, self.files, self.limits) = message
+        (self.in_place, self.file_name, self.code, self.argv, self.compile_argv, self.env, self.files, self.limits, self.terminal) = message
 
 
 def receive():
@@ -37,15 +37,26 @@ def receive():
         if folder:
             os.makedirs(folder, exist_ok=True)
         _put(path, content)
-    _put(job.file_name, job.code)
+    if job.file_name is not None:
+        _put(job.file_name, job.code)
     if job.env:
         os.environ.update(job.env)
     if job.compile_argv:
         _compile(job)
     os.close(STATUS_FD)
+    if job.terminal is not None:
+        _take_terminal(job.terminal)
     if not job.in_place:
         _execute(job.argv)
     return job
+
+
+def _take_terminal(number):
+    """Make a terminal of this cell the controlling one, which the leader of a session does by opening it, and all three standard streams."""
+    fd = os.open(f"/dev/pts/{number}", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(fd, standard)
+    os.close(fd)
 
 
 def _execute(argv):

@@ -22,9 +22,11 @@ _OF_THE_HOST = (b"orphan", b"alloc", b"mem")  # what sockstat counts for all nam
 class Network:
     """A network namespace, and what its counters said when it was new."""
 
-    __slots__ = ("fd", "marks", "new")
+    __slots__ = ("fd", "home", "marks", "new", "users")
 
     def __init__(self):
+        self.users = 0
+        self.home = None
         linux.unshare(linux.CLONE_NEWNET)
         control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
         try:
@@ -55,21 +57,36 @@ def _own_counts(text):
 
 
 class Networks:
-    """The network namespaces of one zygote, which is in one of them at any time: a cell that it forks begins in that one."""
+    """The network namespaces of one zygote, which is in one of them at any time: a cell that it forks begins in that one.
+
+    Programs that run in a kept sandbox at the same time are in one namespace, so that they can reach each other.
+    """
 
     def __init__(self):
         self.unused = []
+        self.shared = {}  # by the name of the kept workspace
 
-    def enter(self):
-        """Enter a namespace that is as new, and return it."""
-        if not self.unused:
-            return Network()
-        network = self.unused.pop()
-        linux.setns(network.fd, linux.CLONE_NEWNET)
+    def enter(self, home):
+        """Enter a namespace and return it: one that is as new, or for a kept workspace that of the programs which run there."""
+        network = self.shared.get(home) or (self.unused.pop() if self.unused else None)
+        if network is None:
+            network = Network()
+        else:
+            linux.setns(network.fd, linux.CLONE_NEWNET)
+        network.users += 1
+        if home is not None:
+            network.home = home
+            self.shared[home] = network
         return network
 
     def give_back(self, network):
-        """Keep a namespace, whose last process has ended, for another cell if it is as new."""
+        """Say that a process which was in it has ended; after the last one it is kept for another cell if it is as new."""
+        network.users -= 1
+        if network.users:
+            return
+        if network.home is not None:
+            del self.shared[network.home]
+            network.home = None
         if len(self.unused) < _KEPT and network.is_new():
             self.unused.append(network)
         else:

@@ -52,6 +52,8 @@ def compile_main(job):
         if not job.code.isascii() and b"coding" not in b"".join(job.code.split(b"\n", 2)[:2]):
             job.code.decode()  # CPython refuses a file that is not UTF-8 even in a comment; compile() does not look there
         return compile(job.code, "/workspace/" + job.file_name, "exec", dont_inherit=True)
+    except KeyboardInterrupt:
+        raise
     except BaseException:  # SyntaxError, ValueError, RecursionError, MemoryError: whatever it is
         os.execv(sys.executable, job.argv)
 
@@ -111,20 +113,41 @@ def report(error):
 
 def leave(status):
     """End the program: wait for its threads, run its atexit functions, drop what it made, flush, and exit."""
-    if not finish():
+    try:
+        written = finish()
+    except KeyboardInterrupt:  # CPython takes none any more by then
+        written = _flush()
+    if not written:
         os._exit(120)
     if status is None:
-        import _signal
-
-        _signal.signal(_SIGINT, _signal.SIG_DFL)
-        os.kill(os.getpid(), _SIGINT)
+        end_by_interrupt()
     else:
         os._exit(status & 0xFF)
 
 
-def finish():
-    """All of `leave` but the exit; False where what was printed could not be written."""
+def end_by_interrupt():
+    """End this process by SIGINT, without a word."""
+    import _signal
+
+    _signal.signal(_SIGINT, _signal.SIG_DFL)
+    os.kill(os.getpid(), _SIGINT)
+
+
+def finish(*, for_good=True):
+    """All of `leave` but the exit; False where what was printed could not be written.
+
+    What happens once in the life of an interpreter happens only `for_good`: site-packages may have imported `threading`, and registered functions.
+    """
     _flush_quietly()
+    if for_good:
+        _run_exit_functions()
+    written = _flush()
+    _drop_modules()
+    _flush_quietly()
+    return written
+
+
+def _run_exit_functions():
     threading = sys.modules.get("threading")
     if threading is not None:
         try:
@@ -134,10 +157,6 @@ def finish():
     if (3, 12) <= sys.version_info < (3, 13) and atexit._ncallbacks():
         _refuse_threads()
     atexit._run_exitfuncs()
-    written = _flush()
-    _drop_modules()
-    _flush_quietly()
-    return written
 
 
 def _own_trace(error):

@@ -12,7 +12,7 @@ from cell.wire import STATUS_FD, frame
 
 _TIMES = 12  # CPython 3.11 specialises code that has been run eight times
 _LIMITS = (-1,) * 5
-_JOB = frame((True, "/dev/null", b"print(1)\n", ["python3", "main.py"], None, {}, [], _LIMITS))
+_JOB = frame((True, "/dev/null", b"print(1)\n", ["python3", "main.py"], None, {}, [], _LIMITS, None))
 
 
 def rehearse():
@@ -47,5 +47,5 @@ def _run_job():
     code = python.compile_main(work)
     job.prepare_interpreter(work)
     exec(code, python.make_main(work))
-    python.finish()
+    python.finish(for_good=False)
     sys.modules["__main__"] = main

@@ -75,6 +75,8 @@ def start_template(config, *, alone=False):
         linux.prctl(linux.PR_SET_PDEATHSIG, _SIGKILL)
         ours.detach()
         _serve(theirs.detach(), config, alone)
+    except KeyboardInterrupt:  # only a cell is ever sent one
+        raise
     except BaseException as error:  # whatever it was, this process must not go on as a second zygote
         os.write(2, f"cell could not be made: {error!r}\n".encode())
         os._exit(125)
@@ -95,6 +97,7 @@ def _serve(zygote_fd, config, alone):
     os.dup2(ruleset, _RULESET_FD)
     linux.close_from(FIRST_RECEIVED)
     install(config["seccomp_zygote"])
+    in_cell = config.get("in_cell")
     confinement = Confinement(config, _RULESET_FD if abi else -1, alone=alone, warm=warm)
     if alone:
         confinement.run_alone()
@@ -105,6 +108,8 @@ def _serve(zygote_fd, config, alone):
     before_fork()
     kind = _KINDS[confinement.run()]
     after_fork()
+    if in_cell is not None:
+        in_cell()
     if kind == "node":
         os.close(STATUS_FD)
         linux.prctl(linux.PR_SET_DUMPABLE, 1)

@@ -48,11 +48,11 @@ _ETC_TEXTS = {
 _MAX_ETC_FILE = 1 << 20
 
 
-def build_tree(root, mounts, extra_files, homes):
+def build_tree(root, mounts, extra_files, homes, site):
     """Mount the tree at `root` and make it this process's root directory.
 
     `mounts` are host directories shown read-only at their own paths; `extra_files` maps paths to texts; `homes` is the host
-    directory of kept workspaces, or None where no cell may see one.
+    directory of kept workspaces, or None where no cell may see one; `site` a host directory and the path at which it is shown, or nothing.
     """
     namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     _make_private(namespace)
@@ -64,6 +64,8 @@ def build_tree(root, mounts, extra_files, homes):
             os.symlink(os.readlink("/" + name), os.path.join(root, name))
     for path in mounts:
         _bind(path, root + path)
+    if site:
+        _bind(site[0], root + site[1])
     for name, target in _LINKS.items():
         os.symlink(target, os.path.join(root, name))
     _add_devices(root)

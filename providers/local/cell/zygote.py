@@ -7,11 +7,13 @@ supervisor ── control socket ──> zygote ── a cell's namespaces ─�
 import _signal
 import _socket
 import os
+import runpy
 import select
 import sys
 
 from cell import linux
 from cell.confine import UID_INSIDE, landlock_abi, set_zygote_limits
+from cell.linux import MS_NODEV, MS_NOSUID, mount, umount
 from cell.networks import Networks
 from cell.seccomp import install
 from cell.template import start_template
@@ -26,10 +28,10 @@ _LINGER_MS = 2
 class _Cell:
     """What is held for a cell; each is taken when it is made, and let go by `Zygote._give_up`."""
 
-    __slots__ = ("cause", "init_pid", "ipc", "network", "oom_before", "oom_fd", "status_fd", "tree")
+    __slots__ = ("cause", "init_pid", "ipc", "network", "oom_before", "oom_fd", "pid", "status_fd", "tree")
 
     def __init__(self, oom_fd):
-        self.init_pid = 0
+        self.pid = self.init_pid = 0
         self.network = None
         self.tree = self.ipc = -1  # its mount and IPC namespaces
         self.status_fd = -1
@@ -54,7 +56,7 @@ class Zygote:
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.mount_namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
         self.proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # our own: that of a cell's tree shows only the cell
-        self.mounts = CellMounts(private_paths(config["mounts"]), config["sizes"], config["homes"] is not None)
+        self.mounts = CellMounts(private_paths([*config["mounts"], *config["site"][1:]]), config["sizes"], config["homes"] is not None)
         self.children = linux.signal_descriptor(_SIGCHLD)
 
     def serve(self):
@@ -88,16 +90,23 @@ class Zygote:
             if cell is not None:
                 cell.cause = cell.cause or message[2]
                 os.kill(cell.init_pid, _SIGKILL)
+        elif message[0] == "signal":
+            cell = self.cells.get(message[1])
+            if cell is not None:  # its first program is not reaped yet, so the number is still that of its group
+                try:
+                    os.killpg(cell.pid, message[2])
+                except OSError as error:  # whatever a program has done, this process must not end of it
+                    os.write(2, f"cell could not be signalled: {error!r}\n".encode())
 
     def _park(self, cell_id, kind, owner, home, fds):
-        """Have a cell made; `fds` are the cgroup.procs file it enters and its out-of-memory counter, or nothing."""
+        """Have a cell made; `fds` are the two files that put it into its control groups and its out-of-memory counter, or nothing."""
         if self.ended:
             self._clear_away()
         if self.ending:
             self._take_back_networks()
-        cell = _Cell(fds[1] if fds else -1)
+        cell = _Cell(fds[2] if fds else -1)
         try:
-            pid = self._make(cell, owner, home, kind, pack((self.config["zygote"], cell_id, kind, home)), fds[:1])
+            pid = self._make(cell, owner, home, kind, pack((self.config["zygote"], cell_id, kind, home)), fds[:2])
         except OSError as error:  # no memory, descriptor or process is left for it
             os.write(2, f"cell could not be made: {error!r}\n".encode())
             if cell.init_pid:
@@ -105,15 +114,16 @@ class Zygote:
             self._give_up(cell_id, cell)
         else:
             self.mains[pid] = cell_id
+            cell.pid = pid
             self.cells[cell_id] = cell
             if self.config["watch"]:
                 self.control.sendall(pack(("forked", cell_id, (pid, cell.init_pid))))
-        for fd in fds[:1]:
+        for fd in fds[:2]:
             os.close(fd)
 
-    def _make(self, cell, owner, home, kind, announcement, group):
+    def _make(self, cell, owner, home, kind, announcement, groups):
         """Make a cell's namespaces, and have it forked into them; returns its pid. Raises OSError; what was taken is in `cell`."""
-        cell.network = self.networks.enter()
+        cell.network = self.networks.enter(home)
         linux.setns(self.pid_namespace, linux.CLONE_NEWPID)
         linux.unshare(linux.CLONE_NEWPID)
         cell.init_pid = linux.spawn_init()
@@ -126,7 +136,7 @@ class Zygote:
             finally:
                 linux.setns(self.mount_namespace, linux.CLONE_NEWNS)
             status_r, cell.status_fd = os.pipe2(os.O_CLOEXEC)
-            received = (pids, cell.network.fd, cell.tree, cell.ipc, *(group or [pids]), cell.status_fd, status_r)
+            received = (pids, cell.network.fd, cell.tree, cell.ipc, *(groups or [pids, pids]), cell.status_fd, status_r)
             template = self.programs if kind == "program" else self.template
             return template.fork(owner, kind, announcement, received)
         finally:
@@ -199,6 +209,15 @@ def _oom_kills(fd):
     return 0
 
 
+def _preload(place):
+    """Import what a template's programs are to find imported, with a /tmp to write to; returns what each cell is to call."""
+    sys.path_importer_cache.clear()  # when this interpreter began, the path was not there
+    mount(b"tmp", b"/tmp", b"tmpfs", MS_NOSUID | MS_NODEV, b"size=16m")
+    in_cell = runpy.run_path(place + "/preload.py")["in_cell"]
+    umount(b"/tmp")
+    return in_cell
+
+
 def start():
     """Isolate this process and make it a zygote. Returns only in a cell.
 
@@ -214,7 +233,7 @@ def start():
     config = unpack(control.recv(MAX_PACKET))
     if config["real_root"]:  # the real root prepares the tree itself: a user namespace could not reach all of it
         linux.unshare(linux.CLONE_NEWNS)
-        build_tree(config["root"], config["mounts"], config["files"], config["homes"])
+        build_tree(config["root"], config["mounts"], config["files"], config["homes"], config["site"])
         os.setgroups([])
         linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNS | linux.CLONE_NEWPID)
     else:
@@ -224,7 +243,7 @@ def start():
     os.setresgid(UID_INSIDE, UID_INSIDE, UID_INSIDE)
     os.setresuid(UID_INSIDE, UID_INSIDE, UID_INSIDE)
     if not config["real_root"]:
-        build_tree(config["root"], config["mounts"], config["files"], config["homes"])
+        build_tree(config["root"], config["mounts"], config["files"], config["homes"], config["site"])
     pid = os.fork()
     if pid:
         control.sendall(pack(("zygote", pid)))
@@ -236,6 +255,8 @@ def start():
     seal_tree()
     os.chdir("/workspace")
     set_zygote_limits()
+    if config["site"]:
+        config["in_cell"] = _preload(config["site"][1])
     template = start_template(config)
     if template is None:
         return

@@ -11,9 +11,11 @@ A failed program is never here: it is an `Execution` with an outcome. These say 
     ├── NotFound                NOT_FOUND             404   sandbox, execution or file
     ├── DeadlinePassed          TIMEOUT               408   nothing to return before the deadline
     ├── Conflict                CONFLICT              409   a name or key is taken
+    ├── PreconditionFailed      PRECONDITION_FAILED   412   a file is not as the request expects it
     ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413   body, file or document over its bound
     ├── RateLimited             RATE_LIMITED          429   with `retry_after_s`
-    ├── ProviderUnavailable     PROVIDER_UNAVAILABLE  503   not configured, unreachable, or cannot isolate
+    ├── QuotaExceeded           QUOTA_EXCEEDED        429   with `retry_after_s`
+    ├── ProviderUnavailable     PROVIDER_UNAVAILABLE  503   not configured, unreachable, cannot isolate, or left alone since it fails
     ├── ResourceError           RESOURCE_ERROR        507   no capacity, memory or disk
     └── InternalError           INTERNAL_ERROR        500   a defect of the house
 """
@@ -26,16 +28,23 @@ from typing import ClassVar
 class SandqlError(Exception):
     """The house could not do what was asked.
 
-    `code` and `status` are the same on every door; `retry_after_s` is set where waiting can help.
+    `code` and `status` are the same on every door; `retry_after_s` is set where waiting can help; `counted` is for who counts refusals. Where a
+    whole operation is refused, `operation` is its name, with which the message begins.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     status: ClassVar[int] = 500
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, *, retry_after_s: float | None = None, operation: str | None = None) -> None:
+        self.message = message if operation is None else f"{operation}: {message}"
+        super().__init__(self.message)
+        self.operation = operation
         self.retry_after_s = retry_after_s
+        self.counted = False
+
+    def told_of(self, field: str) -> str:
+        """The message, where the caller knows the operation by the name of that field."""
+        return self.message if self.operation is None else field + self.message.removeprefix(self.operation)
 
 
 class BadRequest(SandqlError):
@@ -92,6 +101,13 @@ class Conflict(SandqlError):
     status = 409
 
 
+class PreconditionFailed(SandqlError):
+    """What is there is not what the request expects."""
+
+    code = "PRECONDITION_FAILED"
+    status = 412
+
+
 class PayloadTooLarge(SandqlError):
     """A body, file or document is over its bound."""
 
@@ -106,8 +122,15 @@ class RateLimited(SandqlError):
     status = 429
 
 
+class QuotaExceeded(SandqlError):
+    """The caller has used what its plan gives for this period; more comes after `retry_after_s`."""
+
+    code = "QUOTA_EXCEEDED"
+    status = 429
+
+
 class ProviderUnavailable(SandqlError):
-    """The provider is not configured, unreachable, or cannot isolate on this host."""
+    """The provider is not configured, unreachable, cannot isolate on this host, or gives no sandbox."""
 
     code = "PROVIDER_UNAVAILABLE"
     status = 503

@@ -10,8 +10,10 @@ import logging
 import sys
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any, Final, TextIO
+from time import gmtime, strftime, time
+from typing import Any, Final, TextIO, cast
 
+import orjson
 import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.stdlib import BoundLogger, ProcessorFormatter
@@ -23,7 +25,9 @@ WITHHELD: Final = frozenset(
 )
 MAX_TEXT: Final = 2_000  # characters; a traceback has room of its own
 
-_QUIET: Final = ("asyncio", "websockets", "multipart")  # they say on `debug` and `info` what only their authors need
+_HEAD: Final = frozenset({"timestamp", "level", "event"})
+# They say on `debug` and `info` what only their authors need; aiosqlite even the values of each statement, which are the caller's.
+_QUIET: Final = ("aiosqlite", "alembic", "asyncio", "asyncpg", "httpcore2", "httpx2", "multipart", "sqlalchemy", "websockets")
 
 
 def _withhold(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -34,6 +38,41 @@ def _withhold(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
             half = MAX_TEXT // 2  # what a text is about stands at its begin, and a traceback's reason at its end
             event[name] = f"{value[:half]} … ({len(value)} characters) … {value[-half:]}"
     return event
+
+
+def _stamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    at = time()
+    seconds = int(at)
+    return {"timestamp": f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(seconds))}.{int((at - seconds) * 1e6):06d}Z", "level": "info", **event}
+
+
+def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    return orjson.dumps(event).decode()
+
+
+def _render_plain(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    facts = " ".join(f"{name}={_plain(value)}" for name, value in event.items() if name not in _HEAD and value is not None)
+    return f"{event['timestamp']} [{event['level']:<8}] {event['event']} {facts}"
+
+
+def _plain(value: object) -> object:
+    """A value in a line for people: a text that is no single word is quoted."""
+    return repr(value) if isinstance(value, str) and not (value and value.isprintable() and " " not in value) else value
+
+
+class _RequestLogger(structlog.BoundLoggerBase):
+    """structlog without the standard library, whose layers take most of the time of a line."""
+
+    def write(self, facts: Mapping[str, object]) -> None:
+        self._proxy_to_logger("info", "request", **facts)
+
+
+def _request_logger(log_format: str, target: TextIO) -> _RequestLogger:
+    render = cast("Processor", _render_json if log_format == "json" else _render_plain)
+    return structlog.wrap_logger(structlog.WriteLogger(target), processors=[_stamp, render], wrapper_class=_RequestLogger, context_class=dict).bind()
+
+
+_requests: _RequestLogger | None = None  # none before there is somewhere to write to
 
 
 def configure_logging(log_format: str, log_level: str, stream: TextIO | None = None) -> None:
@@ -56,17 +95,29 @@ def configure_logging(log_format: str, log_level: str, stream: TextIO | None = N
         last = [_withhold, console]
     handler = logging.StreamHandler(target)
     handler.setFormatter(ProcessorFormatter(foreign_pre_chain=shared, processors=[ProcessorFormatter.remove_processors_meta, *last]))
+    global _requests
+    _requests = _request_logger(log_format, target) if log_level in ("debug", "info") else None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(log_level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, root.level))  # on `debug` it shows the head of each handshake, tokens and all
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
         wrapper_class=BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,  # a logger made at import must follow a later call of this function
     )
+
+
+def log_request(facts: Mapping[str, object]) -> None:
+    """Write the line of a request, on `info`."""
+    if _requests is not None:
+        try:
+            _requests.write(facts)
+        except (OSError, ValueError):
+            pass  # nobody reads the log any more; the request was answered all the same
 
 
 def get_logger(name: str) -> BoundLogger:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from sandql.core.permissions import EVERYTHING, Permissions
+
 KiB = 1024
 MiB = 1024 * KiB
 GiB = 1024 * MiB
@@ -32,6 +34,20 @@ class Stream(StrEnum):
 
     STDOUT = "STDOUT"
     STDERR = "STDERR"
+
+
+class Signal(StrEnum):
+    """What a caller may send to a program that runs."""
+
+    HUP = "HUP"
+    INT = "INT"
+    QUIT = "QUIT"
+    KILL = "KILL"
+    USR1 = "USR1"
+    USR2 = "USR2"
+    TERM = "TERM"
+    CONT = "CONT"
+    STOP = "STOP"
 
 
 class FileType(StrEnum):
@@ -94,7 +110,11 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run, checked: every field is within its bound. `language` is a canonical name, not an alias."""
+    """One run, checked: every field is within its bound. `language` is a canonical name, not an alias.
+
+    With `command` that is run, and there is no code; `language` is then "command". With `interactive`, standard input stays open after
+    `stdin` for what is sent later.
+    """
 
     language: str
     code: bytes
@@ -104,6 +124,9 @@ class RunRequest:
     files: tuple[InputFile, ...] = ()
     limits: Limits = field(default_factory=Limits)
     artifacts: tuple[str, ...] = ()  # workspace-relative paths or globs to bring back
+    id: str = ""  # the execution's; one is made where it is empty
+    command: tuple[str, ...] = ()
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +138,24 @@ class FileContent:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """What was read of a file: some bytes from `offset` on; `file_size` is how many it has in all."""
+
+    content: FileContent
+    offset: int
+    file_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A name in a workspace. `path` is relative to the workspace; `modified_at` is a Unix time in seconds."""
+    """A name in a workspace. `path` is relative to the workspace; `modified_at` is a Unix time in seconds, `mode` permission bits."""
 
     name: str
     path: str
     type: FileType
     size: int
     modified_at: float
+    mode: int = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +173,25 @@ class Compilation:
     success: bool
     output: bytes
     wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RichResult:
+    """A value that code in a context showed, in one representation; `index` says which value. `data` is text, or BASE64 of bytes."""
+
+    index: int
+    mime_type: str
+    data: str
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionException:
+    """An exception that code in a context did not catch."""
+
+    name: str
+    value: str
+    traceback: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +218,8 @@ class Execution:
     artifacts: tuple[FileContent, ...] = ()
     problem: Problem | None = None
     compilation: Compilation | None = None
+    results: tuple[RichResult, ...] = ()
+    exception: ExecutionException | None = None
 
     @property
     def success(self) -> bool:
@@ -203,6 +257,19 @@ Event = Started | Output | Completed
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `subject` names the owner of a home; it is never shown to a run."""
+    """Who is asking. `subject` names the owner of what is made; it is never shown to a run.
+
+    `plan` chooses rate limits and quotas. `credential` names what proved who it is, never the proof itself; after `expires_at`, a Unix time
+    in seconds, it proves nothing more. `address` is where the request came from. `acting` is the subject of an administrator who acts as
+    `subject`, else None.
+    """
 
     subject: str = "local"
+    role: str = "admin"
+    plan: str = "unlimited"
+    tenant: str | None = None
+    permissions: Permissions = EVERYTHING
+    credential: str = "local"
+    expires_at: float | None = None
+    address: str | None = None
+    acting: str | None = None

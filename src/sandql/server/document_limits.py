@@ -11,6 +11,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    IntValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -18,7 +19,7 @@ from graphql import (
 
 from sandql.core.errors import QueryTooCostly
 from sandql.core.settings import Settings
-from sandql.schema.costs import FIELD_COST, ROOT_COSTS
+from sandql.schema.costs import FIELD_COST, NESTED_COSTS, PAGED, PAGED_DEFAULT, PAGED_MOST, ROOT_COSTS
 
 # Introspection is as deep as a client's tool makes it; a rule of graphql-core bounds how often it may go in circles.
 _INTROSPECTION = frozenset({"__schema", "__type"})
@@ -26,11 +27,14 @@ _INTROSPECTION = frozenset({"__schema", "__type"})
 
 @dataclass(frozen=True, slots=True)
 class _Size:
+    """`work` is the part of the cost that is due for each item of a list above."""
+
     depth: int
     cost: int
+    work: int
 
 
-_NOTHING = _Size(0, 0)
+_NOTHING = _Size(0, 0, 0)
 
 
 class _Measure:
@@ -42,7 +46,7 @@ class _Measure:
 
     def selections(self, selection_set: SelectionSetNode, root: OperationType | None) -> _Size:
         """The size of a selection set; `root` is the operation's type where its fields are root fields."""
-        depth = cost = 0
+        depth = cost = work = 0
         for selection in selection_set.selections:
             if isinstance(selection, FieldNode):
                 size = self._field(selection, root)
@@ -54,15 +58,19 @@ class _Measure:
                 continue  # there is no fourth kind
             depth = max(depth, size.depth)
             cost += size.cost
-        return _Size(depth, cost)
+            work += size.work
+        return _Size(depth, cost, work)
 
     def _field(self, field: FieldNode, root: OperationType | None) -> _Size:
         name = field.name.value
-        cost = FIELD_COST if root is None else ROOT_COSTS[root].get(name, FIELD_COST)
+        cost = NESTED_COSTS.get(name, FIELD_COST) if root is None else ROOT_COSTS[root].get(name, FIELD_COST)
+        own_work = cost if root is None and name in NESTED_COSTS else 0
         if field.selection_set is None:
-            return _Size(1, cost)
+            return _Size(1, cost, own_work)
         below = self.selections(field.selection_set, None)
-        return _Size(1 if name in _INTROSPECTION else below.depth + 1, below.cost + cost)
+        times = _items(field) if name in PAGED else 1
+        depth = 1 if name in _INTROSPECTION else below.depth + 1
+        return _Size(depth, cost + below.cost + (times - 1) * below.work, own_work + times * below.work)
 
     def _spread(self, name: str, root: OperationType | None) -> _Size:
         key = (name, root)
@@ -71,6 +79,15 @@ class _Measure:
             fragment = self._fragments.get(name)
             self._known[key] = _NOTHING if fragment is None else self.selections(fragment.selection_set, root)
         return self._known[key]
+
+
+def _items(field: FieldNode) -> int:
+    """How many items a paged field may bring: what its document says, or the most where a variable will."""
+    for argument in field.arguments or ():
+        if argument.name.value == "first":
+            value = argument.value
+            return max(1, min(int(value.value), PAGED_MOST)) if isinstance(value, IntValueNode) and len(value.value) < 9 else PAGED_MOST
+    return PAGED_DEFAULT
 
 
 def _aliases(selection_set: SelectionSetNode) -> Iterator[int]:

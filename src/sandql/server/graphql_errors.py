@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
-from sandql.core.errors import BadRequest, InternalError, ProviderUnavailable, SandqlError
+from sandql.access.callers import ENDED
+from sandql.core.errors import BadRequest, InternalError, ProviderUnavailable, SandqlError, Unauthenticated
 from sandql.core.log import get_logger
+from sandql.server.credential_watch import has_credential_ended
 
 _log = get_logger(__name__)
 
@@ -50,13 +52,22 @@ def _cause(error: GraphQLError) -> Exception | None:
     return inner
 
 
-def refusal(error: SandqlError) -> RequestRefused:
-    """The refusal of a whole request."""
-    return RequestRefused([{"message": error.message, "extensions": _extensions(error)}], error.status)
+def _field_of(error: GraphQLError) -> str | None:
+    """The name of the field that failed; None where it was none."""
+    node = error.nodes[0] if error.nodes else None
+    return node.name.value if isinstance(node, FieldNode) else None
+
+
+def refusal(error: SandqlError, name: str | None = None) -> RequestRefused:
+    """The refusal of a whole request; `name` is how its caller names what it asked for, where it has a name."""
+    message = error.message if name is None else error.told_of(name)
+    return RequestRefused([{"message": message, "extensions": _extensions(error)}], error.status)
 
 
 def ending_refusal() -> RequestRefused:
-    """The refusal of what could not be finished before the server ends."""
+    """The refusal of what could not be finished before its caller's credential, or the server, ends."""
+    if has_credential_ended():
+        return refusal(Unauthenticated(ENDED))
     return refusal(ProviderUnavailable("the server is ending, and what it was asked was cancelled; ask again", retry_after_s=1))
 
 
@@ -73,7 +84,7 @@ def format_error(error: GraphQLError, request_id: str) -> ErrorDict:
     if cause is None:
         formatted["extensions"] = _extensions(BadRequest(""))
     elif isinstance(cause, SandqlError) and type(cause) is not InternalError:
-        formatted["message"] = cause.message
+        formatted["message"] = cause.message if (field := _field_of(error)) is None else cause.told_of(field)
         formatted["extensions"] = _extensions(cause)
     else:
         formatted.update(internal_error(cause, request_id))

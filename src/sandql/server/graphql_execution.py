@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any, Final, cast
 
@@ -15,20 +15,23 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
+    create_source_event_stream,  # pyright: ignore[reportUnknownVariableType]  (generic, unsaid)
     parse,
-    subscribe,  # pyright: ignore[reportUnknownVariableType]  (a parameter that is not used here has no type)
     validate,
 )
 
 from sandql.core.errors import PayloadTooLarge, QueryTooCostly, SandqlError
 from sandql.core.settings import Settings
-from sandql.schema.build import core_schema
+from sandql.core.values import Caller
+from sandql.schema.build import core_schema, visible_schemas
 from sandql.schema.context import Context
 from sandql.server.document_cache import TextCache
 from sandql.server.document_limits import check_document
 from sandql.server.event_executor import EventExecutor
+from sandql.server.event_plans import EventPlans
 from sandql.server.graphql_errors import ErrorDict, RequestRefused, document_refusal, format_error, internal_error, refusal
 from sandql.server.plain_fields import PlainFieldsExecutor
+from sandql.server.pricing import Wants, price
 
 _CACHE_CHARS: Final = 256 * 1024
 _CACHE_TEXT_CHARS: Final = 16 * 1024  # a longer document has its data written into it, and does not come again
@@ -45,14 +48,16 @@ class Operation:
     name: str | None
     type: OperationType
     cost: int
+    wants: Wants = Wants.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A parsed document, valid where there are no errors."""
+    """A parsed document, valid where there are no errors; the same errors again without a hint at what else the schema has."""
 
     operations: Mapping[str | None, Operation]
     errors: list[GraphQLError]
+    plain_errors: list[GraphQLError]
 
 
 class GraphQL:
@@ -67,23 +72,17 @@ class GraphQL:
         """How many documents needed neither parsing nor validation."""
         return self._documents.hits
 
-    def prepare(self, query: str, operation_name: str | None) -> Operation:
-        """The operation of that name, or the only one for None.
+    def prepare(self, query: str, operation_name: str | None, caller: Caller, wants: Wants = Wants.NOTHING) -> Operation:
+        """The operation of that name, or the only one for None. What `caller` does not see is not suggested to it either.
 
         Raises:
             RequestRefused: the document is not valid, asks for too much, or has no such operation.
         """
         document = self._documents.get(query, self._check)
         if document.errors:
-            raise document_refusal(document.errors)
-        operations = document.operations
-        if operation_name is None:
-            if len(operations) == 1:
-                return next(iter(operations.values()))
-            raise document_refusal([GraphQLError("operationName: must be given, since the document has several operations")])
-        if operation_name not in operations:
-            raise document_refusal([GraphQLError(f"operationName: the document has no operation {operation_name[:64]!r}")])
-        return operations[operation_name]
+            raise document_refusal(document.plain_errors if _is_restricted(caller) else document.errors)
+        operation = _named(document.operations, operation_name)
+        return replace(operation, wants=wants) if wants else operation
 
     def _check(self, query: str) -> _Document:
         settings = self._settings
@@ -108,7 +107,7 @@ class GraphQL:
         for definition in definitions:
             name = definition.name.value if definition.name else None
             operations[name] = Operation(node, name, definition.operation, costs[name])
-        return _Document(operations, errors)
+        return _Document(operations, errors, validate(core_schema, node, hide_suggestions=True) if errors else [])
 
     def execute(self, operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> Result | Awaitable[Result]:
         """Run a query or a mutation: its result at once where no field needs to wait, else an awaitable; cancelling it cancels the fields.
@@ -116,6 +115,8 @@ class GraphQL:
         Raises:
             RequestRefused: the variables do not fit; nothing was executed. The awaitable does not raise.
         """
+        if operation.wants:
+            return self._priced(operation, variables, context)
         # What graphql-core's `execute` does as well, but for incremental delivery, for which the schema has no directives.
         built = PlainFieldsExecutor.build(  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  (the same)
             core_schema,
@@ -123,6 +124,7 @@ class GraphQL:
             context_value=context,
             raw_variable_values=cast("dict[str, Any] | None", variables),
             operation_name=operation.name,
+            hide_suggestions=_is_restricted(context.caller),
         )
         if isinstance(built, list):
             raise document_refusal(built)
@@ -130,6 +132,26 @@ class GraphQL:
         if isinstance(result, ExecutionResult):
             return _result(result, context)
         return _awaited(result, context)
+
+    async def _priced(self, operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> Result:
+        """The cost of an operation, and unless nothing is to be run its result."""
+        refused: list[ErrorDict] = []
+        cost: dict[str, Any] | None = None
+        try:
+            cost = await price(operation.document, operation.name, variables, context, operation.cost)
+        except RequestRefused as error:
+            refused = error.errors
+        except SandqlError as error:
+            refused = refusal(error).errors
+        except Exception as error:
+            refused = [internal_error(error, context.request_id)]
+        if operation.wants is Wants.DRY_RUN:
+            return {"errors": refused} if refused else {"data": None, "extensions": {"cost": cost}}
+        try:
+            result = self.execute(replace(operation, wants=Wants.NOTHING), variables, context)
+        except RequestRefused as error:
+            return {"errors": error.errors}
+        return {**(await result if isawaitable(result) else result), "extensions": {"cost": cost}}
 
     async def run(self, operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> AsyncGenerator[Result]:
         """Run any operation and yield its results: one for a query or a mutation, each event for a subscription.
@@ -139,31 +161,55 @@ class GraphQL:
         Raises:
             RequestRefused: the operation could not be run, or went on no further.
         """
-        if operation.type is not OperationType.SUBSCRIPTION:
+        if operation.type is not OperationType.SUBSCRIPTION or operation.wants is Wants.DRY_RUN:
             result = self.execute(operation, variables, context)
             yield await result if isawaitable(result) else result
             return
-        source = subscribe(
+        # What graphql-core's `subscribe` does as well, but for events of which only plain fields are asked.
+        executor = EventExecutor.build(  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  (as above)
             core_schema,
             operation.document,
             context_value=context,
-            variable_values=cast("dict[str, Any] | None", variables),
+            raw_variable_values=cast("dict[str, Any] | None", variables),
             operation_name=operation.name,
-            executor_class=EventExecutor,
+            hide_suggestions=_is_restricted(context.caller),
         )
-        stream: AsyncIterator[ExecutionResult] | ExecutionResult = await source if isawaitable(source) else source
+        if isinstance(executor, list):
+            raise document_refusal(executor)
+        source = create_source_event_stream(executor)
+        stream: AsyncIterable[Any] | ExecutionResult = await source if isawaitable(source) else source
         if isinstance(stream, ExecutionResult):
             raise _stream_refusal(stream.errors or [], context)
-        async with aclosing(cast("AsyncGenerator[ExecutionResult]", stream)) as events:
+        per_event = cast("EventExecutor", executor)
+        plans = EventPlans(per_event)
+        async with aclosing(cast("AsyncGenerator[Any]", stream)) as events:
             try:
                 async for event in events:
-                    yield _result(event, context)
+                    if (data := plans.answer(event)) is not None:
+                        yield {"data": data}
+                        continue
+                    answered = per_event.build_per_event_executor(event).execute_operation(serially=False)
+                    yield _result(cast("ExecutionResult", await answered if isawaitable(answered) else answered), context)
             except SandqlError as error:
-                raise refusal(error) from None
+                raise refusal(error, plans.field) from None
             except RequestRefused:
                 raise
             except Exception as error:
                 raise RequestRefused([internal_error(error, context.request_id)], 500) from None
+
+
+def _is_restricted(caller: Caller) -> bool:
+    return visible_schemas.hides_from(caller.permissions.allowed)
+
+
+def _named(operations: Mapping[str | None, Operation], operation_name: str | None) -> Operation:
+    if operation_name is None:
+        if len(operations) == 1:
+            return next(iter(operations.values()))
+        raise document_refusal([GraphQLError("operationName: must be given, since the document has several operations")])
+    if operation_name not in operations:
+        raise document_refusal([GraphQLError(f"operationName: the document has no operation {operation_name[:64]!r}")])
+    return operations[operation_name]
 
 
 async def _awaited(result: Awaitable[ExecutionResult], context: Context) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from inspect import isawaitable
 from typing import Any, Final, cast
 
@@ -19,8 +19,9 @@ from sandql.server.negotiation import EVENT_STREAM, JSON, RESPONSE_JSON, Accepte
 from sandql.server.origins import OriginPolicy
 from sandql.server.persisted_queries import PersistedQueries
 from sandql.server.request_body import ClientGone, check_length, read_body
-from sandql.server.request_context import make_context, request_id_of
+from sandql.server.request_context import caller_of, make_context, request_id_of
 from sandql.server.request_params import Params, parse_body, parse_query_string
+from sandql.server.request_watch import facts_of, noted
 from sandql.server.responses import CLOSE, Header, send_json, send_refusal
 from sandql.server.result_streams import send_refused_stream, send_stream
 from sandql.server.uploads import read_upload
@@ -63,6 +64,7 @@ class GraphQLEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         accepted = negotiate(headers.get(b"accept", b"").decode("latin-1"))
         media = accepted.single if accepted.single in (JSON, RESPONSE_JSON) else JSON
+        facts = facts_of(scope)
         try:
             if reason := self._origins.refusal(headers):
                 raise Forbidden(reason)
@@ -75,13 +77,15 @@ class GraphQLEndpoint:
                 await self._post(scope, receive, send, headers, accepted)
             else:
                 raise _wrong_method(f"method: {scope['method'][:20]} is not taken here; use POST, or GET for queries", _METHODS)
-        except asyncio.CancelledError:  # the server is ending: nothing else cancels a request
-            await send_refusal(send, ending_refusal(), media=media, headers=(CLOSE,))
+        except asyncio.CancelledError:  # the server, or the caller's credential, is ending: nothing else cancels a request
+            facts.refused(ending := ending_refusal())
+            await send_refusal(send, ending, media=media, headers=(CLOSE,))
         except ClientGone:
             pass  # what it asked for was cancelled, and there is nobody to tell
         except _NotHere as error:
             await send_refusal(send, error.refused, media=media, headers=error.headers)
         except RequestRefused as refused:
+            facts.refused(refused)
             if accepted.single == EVENT_STREAM:
                 await send_refused_stream(send, refused)
             else:
@@ -89,14 +93,16 @@ class GraphQLEndpoint:
         except SandqlError as error:
             # The rest of a body that was not read is not waited for.
             closing = (CLOSE,) if isinstance(error, PayloadTooLarge | DeadlinePassed) else ()
-            await send_refusal(send, refusal(error), media=media, headers=closing)
+            facts.refused(refused := refusal(error))
+            await send_refusal(send, refused, media=media, headers=closing)
         except Exception as error:  # the last door: whatever it is, the caller gets JSON and a request id
-            await send_json(send, {"errors": [internal_error(error, request_id_of(scope))]}, status=500, media=media)
+            facts.failed(errors := [internal_error(error, request_id_of(scope))])
+            await send_json(send, {"errors": errors}, status=500, media=media)
 
     async def _get(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], accepted: Accepted) -> None:
         if self._origins.is_foreign_read(headers) or _content_type(headers) in _SIMPLE_TYPES:
             _require_preflight(headers)
-        operation, variables = self._prepare(parse_query_string(scope["query_string"]))
+        operation, variables = self._prepare(parse_query_string(scope["query_string"]), scope)
         if operation.type is not OperationType.QUERY:
             raise _wrong_method(f"method: a {operation.type.value} needs POST; GET is for queries", "POST")
         await self._answer(operation, variables, scope, receive, send, accepted)
@@ -106,7 +112,7 @@ class GraphQLEndpoint:
         if isinstance(params, list):
             await self._answer_batch(params, scope, receive, send, accepted)
         else:
-            operation, variables = self._prepare(params)
+            operation, variables = self._prepare(params, scope)
             await self._answer(operation, variables, scope, receive, send, accepted)
 
     async def _read(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Params | list[Params]:
@@ -122,41 +128,47 @@ class GraphQLEndpoint:
         check_length(headers, settings.body_bytes)
         return parse_body(await read_body(receive, settings.body_bytes, settings.body_timeout_s), settings.max_batch)
 
-    def _prepare(self, params: Params) -> tuple[Operation, Mapping[str, Any] | None]:
-        operation = self._graphql.prepare(self._persisted.text(params), params.operation_name)
+    def _prepare(self, params: Params, scope: Scope) -> tuple[Operation, Mapping[str, Any] | None]:
+        operation = self._graphql.prepare(self._persisted.text(params), params.operation_name, caller_of(scope), params.wants)
         self._persisted.keep(params)
+        facts_of(scope).asked(operation)
         return operation, params.variables
 
     async def _answer(
         self, operation: Operation, variables: Mapping[str, Any] | None, scope: Scope, receive: Receive, send: Send, accepted: Accepted
     ) -> None:
-        context = make_context(scope)
         if operation.type is OperationType.SUBSCRIPTION:
             if accepted.stream is None:
                 raise _not_acceptable(
                     "Accept: a subscription comes as text/event-stream, as multipart/mixed;subscriptionSpec=1.0, or over a WebSocket at this address"
                 )
-            await send_stream(self._graphql.run(operation, variables, context), accepted.stream, receive, send)
+            await send_stream(self._noted(operation, variables, scope), accepted.stream, receive, send)
             return
         if accepted.single is None:
             raise _not_acceptable(f"Accept: an answer comes as {RESPONSE_JSON}, {JSON} or text/event-stream")
         if accepted.single not in (JSON, RESPONSE_JSON):
-            await send_stream(self._graphql.run(operation, variables, context), accepted.single, receive, send)
+            await send_stream(self._noted(operation, variables, scope), accepted.single, receive, send)
             return
-        result = self._graphql.execute(operation, variables, context)
+        result = self._graphql.execute(operation, variables, make_context(scope))
         if isawaitable(result):
             result = await unless_gone(result, receive)
+        facts_of(scope).answered(result)
         await send_json(send, result, media=accepted.single)
+
+    def _noted(self, operation: Operation, variables: Mapping[str, Any] | None, scope: Scope) -> AsyncGenerator[Result]:
+        context = make_context(scope)
+        return noted(self._graphql.run(operation, variables, context), facts_of(scope), context.sandboxes.metrics)
 
     async def _answer_batch(self, batch: list[Params], scope: Scope, receive: Receive, send: Send, accepted: Accepted) -> None:
         if accepted.single not in (JSON, RESPONSE_JSON):
             raise _not_acceptable(f"Accept: the answer to a batch comes as {RESPONSE_JSON} or {JSON}")
         cost = 0
+        facts = facts_of(scope)
         results: list[Result | Awaitable[Result]] = []
         try:
             for params in batch:
                 try:
-                    operation, variables = self._prepare(params)
+                    operation, variables = self._prepare(params, scope)
                     if operation.type is OperationType.SUBSCRIPTION:
                         raise BadRequest("query: a subscription cannot be in a batch")
                     cost += operation.cost
@@ -174,7 +186,10 @@ class GraphQLEndpoint:
             for result in results:
                 if isinstance(result, asyncio.Task):
                     result.cancel()
-        await send_json(send, [result.result() if isinstance(result, asyncio.Task) else result for result in results], media=accepted.single)
+        answers = [cast("Result", result.result() if isinstance(result, asyncio.Task) else result) for result in results]
+        for answer in answers:
+            facts.answered(answer)
+        await send_json(send, answers, media=accepted.single)
 
 
 def _started(result: Result | Awaitable[Result]) -> Result | Awaitable[Result]:

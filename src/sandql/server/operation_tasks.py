@@ -57,6 +57,11 @@ class OperationTasks:
         if self._by_id.get(id_) is asyncio.current_task():
             del self._by_id[id_]
 
+    async def finished(self) -> None:
+        """Wait until there is none; none may be started meanwhile."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def cancel(self) -> None:
         """Begin to end all operations."""
         for task in self._tasks:

@@ -18,7 +18,7 @@ class OriginPolicy:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+        self._origins = frozenset(settings.allowed_origins)
         self._names = frozenset(urlsplit(origin).hostname or "" for origin in self._origins) | {"localhost", settings.host.lower()}
         self._checks_host = settings.is_loopback
 

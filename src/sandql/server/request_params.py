@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from sandql.core.errors import BadRequest
+from sandql.server.pricing import Wants, wants_of
 
 _MAX_GET_FIELDS: Final = 16
 
@@ -22,6 +23,7 @@ class Params:
     operation_name: str | None
     variables: dict[str, Any] | None
     query_hash: str | None
+    wants: Wants = Wants.NOTHING
 
 
 def read_json(data: bytes | str, name: str) -> Any:
@@ -40,10 +42,11 @@ def parse_params(value: Any) -> Params:
     query = _typed(given, "query", str, "a string")
     name = _typed(given, "operationName", str, "a string or null")
     variables = _typed(given, "variables", dict, "an object or null")
-    query_hash = _persisted_hash(_typed(given, "extensions", dict, "an object or null"))
+    extensions = _typed(given, "extensions", dict, "an object or null")
+    query_hash = _persisted_hash(extensions)
     if query is None and query_hash is None:
         raise BadRequest("query: is missing; send a GraphQL document as a string")
-    return Params(query, name or None, variables, query_hash)
+    return Params(query, name or None, variables, query_hash, wants_of(extensions))
 
 
 def parse_body(body: bytes, max_batch: int) -> Params | list[Params]:

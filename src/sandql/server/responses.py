@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.types import Send
 
+from sandql.core.errors import Unauthenticated
 from sandql.server.graphql_errors import RequestRefused
 from sandql.server.json_bytes import encode_json
 from sandql.server.negotiation import JSON, RESPONSE_JSON
@@ -36,4 +37,6 @@ async def send_refusal(send: Send, refused: RequestRefused, *, media: str = JSON
     retry_after = next((error["extensions"]["retryAfter"] for error in refused.errors if "retryAfter" in error["extensions"]), None)
     if retry_after is not None:
         headers = (*headers, (b"retry-after", str(max(1, round(retry_after))).encode()))
+    if status == Unauthenticated.status:
+        headers = (*headers, (b"www-authenticate", b"Bearer"))  # RFC 9110 asks for it
     await send_json(send, {"errors": refused.errors}, status=status, media=media, headers=headers)

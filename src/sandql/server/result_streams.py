@@ -17,8 +17,11 @@ from sandql.server.json_bytes import encode_json
 from sandql.server.negotiation import EVENT_STREAM, MULTIPART
 from sandql.server.responses import NO_SNIFF, Header
 
-_GOODBYE_S: Final = 1.0  # a client that does not read is not waited for
+GOODBYE_S: Final = 1.0  # a client that does not read is not waited for
 KEEP_ALIVE_S: Final = 12.0  # proxies close what is silent for a minute, some for 15 seconds
+
+# An EventSource whose connection ends connects again after a second. Some browsers take a stream for open only when something has come.
+EVENTS_BEGIN: Final = b"retry: 1000\n:\n\n"
 
 _UNBUFFERED: Final[tuple[Header, ...]] = ((b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no"), NO_SNIFF)
 _PART: Final = b"\r\nContent-Type: application/json\r\n\r\n"
@@ -48,7 +51,7 @@ _FRAMINGS: Final = {
     # Distinct connections mode of the npm package graphql-sse. Lines end with LF: some clients split at nothing else.
     EVENT_STREAM: _Framing(
         content_type=b"text/event-stream; charset=utf-8",
-        start=b":\n\n",
+        start=EVENTS_BEGIN,
         before=b"event: next\ndata: ",
         after=b"\n\n",
         keep_alive=b":\n\n",
@@ -85,9 +88,9 @@ async def send_stream(
     alive = asyncio.create_task(_keep_alive(writer, framing.keep_alive, keep_alive_s))
     try:
         await unless_gone(_write_results(results, framing, writer), receive)
-    except asyncio.CancelledError:  # the server is ending: nothing else cancels a request
+    except asyncio.CancelledError:  # the server, or the caller's credential, is ending: nothing else cancels a request
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
+            async with asyncio.timeout(GOODBYE_S):
                 await writer.write(framing.refusal(ending_refusal().errors))
                 await writer.write(framing.end, last=True)
     finally:

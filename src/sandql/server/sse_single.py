@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from sandql.core.errors import BadRequest, Forbidden, SandqlError
+from sandql.core.errors import BadRequest, Forbidden, SandqlError, Unauthenticated
 from sandql.core.settings import Settings
 from sandql.schema.context import Context
+from sandql.server.authenticate import watch_again
 from sandql.server.client_watch import unless_gone
-from sandql.server.graphql_errors import RequestRefused, internal_error, refusal
+from sandql.server.credential_watch import CredentialWatch
+from sandql.server.graphql_errors import RequestRefused, ending_refusal, internal_error, refusal
 from sandql.server.graphql_execution import GraphQL, Operation
 from sandql.server.negotiation import EVENT_STREAM, JSON, negotiate
 from sandql.server.operation_tasks import MAX_ID_CHARS
@@ -27,8 +29,9 @@ from sandql.server.persisted_queries import PersistedQueries
 from sandql.server.request_body import ClientGone, check_length, read_body
 from sandql.server.request_context import make_context, request_id_of
 from sandql.server.request_params import parse_params, read_json
+from sandql.server.request_watch import Facts, facts_of, noted
 from sandql.server.responses import NO_SNIFF, NO_STORE, Header, send_json, send_refusal
-from sandql.server.result_streams import KEEP_ALIVE_S
+from sandql.server.result_streams import EVENTS_BEGIN, GOODBYE_S, KEEP_ALIVE_S
 from sandql.server.sse_streams import EventStream, EventStreams
 
 _TOKEN_HEADER: Final = b"x-graphql-event-stream-token"
@@ -72,11 +75,14 @@ class SingleStreamEndpoint:
         except ClientGone:
             pass  # what it asked for was ended, and there is nobody to tell
         except RequestRefused as refused:
+            facts_of(scope).refused(refused)
             await send_json(send, {"errors": refused.errors}, status=refused.status)
         except SandqlError as error:
-            await send_refusal(send, refusal(error))
+            facts_of(scope).refused(refused := refusal(error))
+            await send_refusal(send, refused)
         except Exception as error:  # the last door: whatever it is, the caller gets JSON and a request id
-            await send_json(send, {"errors": [internal_error(error, request_id_of(scope))]}, status=500)
+            facts_of(scope).failed(errors := [internal_error(error, request_id_of(scope))])
+            await send_json(send, {"errors": errors}, status=500)
 
     async def _reserve(self, scope: Scope, send: Send) -> None:
         await _send_text(send, 201, self._streams.reserve(make_context(scope).caller))
@@ -87,7 +93,12 @@ class SingleStreamEndpoint:
             return
         async with self._streams.opened(make_context(scope).caller, _token(scope)) as stream:
             await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
-            await unless_gone(_write_events(stream, send), receive)
+            try:
+                await unless_gone(_write_events(stream, send), receive)
+            except asyncio.CancelledError:  # the server, or the caller's credential, is ending: nothing else cancels a request
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(GOODBYE_S):
+                        await _write_last(stream.last_events(ending_refusal().errors), send)
 
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = make_context(scope)
@@ -102,36 +113,54 @@ class SingleStreamEndpoint:
         body = read_json(await read_body(receive, settings.body_bytes, settings.body_timeout_s), "body")
         params = parse_params(body)
         id_ = _operation_id(body)
-        operation = self._graphql.prepare(self._persisted.text(params), params.operation_name)
+        operation = self._graphql.prepare(self._persisted.text(params), params.operation_name, context.caller, params.wants)
         self._persisted.keep(params)
-        stream.operations.start(id_, self._run(stream, id_, operation, params.variables, context))
+        stream.start(id_, self._run(stream, id_, operation, params.variables, context, watch_again(scope)))
         await _send_text(send, 202)
 
     async def _end(self, scope: Scope, send: Send) -> None:
         stream = self._streams.find(make_context(scope).caller, _token(scope))
-        stream.operations.end(_parameter(scope, "operationId"))
+        stream.end(_parameter(scope, "operationId"))
         await _send_text(send, 200)
 
-    async def _run(self, stream: EventStream, id_: str, operation: Operation, variables: Mapping[str, Any] | None, context: Context) -> None:
+    async def _run(
+        self,
+        stream: EventStream,
+        id_: str,
+        operation: Operation,
+        variables: Mapping[str, Any] | None,
+        context: Context,
+        watch: CredentialWatch,
+    ) -> None:
         """Run one operation to its end. It is ended by cancelling the task."""
+        facts = Facts()
         try:
             try:
-                async with aclosing(self._graphql.run(operation, variables, context)) as results:
-                    async for result in results:
-                        await stream.next_result(id_, result)
+                facts.asked(operation)
+                with watch:
+                    async with aclosing(noted(self._graphql.run(operation, variables, context), facts, context.sandboxes.metrics)) as results:
+                        async for result in results:
+                            await stream.next_result(id_, result)
+            except Unauthenticated as error:
+                facts.refused(ended := refusal(error))
+                await stream.next_result(id_, {"errors": ended.errors})
             except RequestRefused as refused:
+                facts.refused(refused)
                 await stream.next_result(id_, {"errors": refused.errors})
             except Exception as error:  # the last door: the client is told, and its other operations go on
-                await stream.next_result(id_, {"errors": [internal_error(error, context.request_id)]})
+                facts.failed(errors := [internal_error(error, context.request_id)])
+                await stream.next_result(id_, {"errors": errors})
             stream.operations.release_id(id_)  # the client may use the id again as soon as it reads this
             await stream.complete(id_)
         finally:
             stream.operations.release_id(id_)
+            if self._settings.request_log:
+                facts.log(context.request_id, context.caller, "/graphql/stream")
 
 
 async def _write_events(stream: EventStream, send: Send) -> None:
     """Send what there is, and a comment where there was nothing for a while, until the client goes."""
-    event = b":\n\n"  # some browsers take a stream for open only when something has come
+    event = EVENTS_BEGIN
     while True:
         await send({"type": "http.response.body", "body": event, "more_body": True})
         try:
@@ -139,6 +168,12 @@ async def _write_events(stream: EventStream, send: Send) -> None:
                 event = await stream.take()
         except TimeoutError:
             event = b":\n\n"
+
+
+async def _write_last(events: list[bytes], send: Send) -> None:
+    for event in events:
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send_text(send: Send, status: int, text: str = "") -> None:

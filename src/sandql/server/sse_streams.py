@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from sandql.core.errors import Conflict, NotFound, RateLimited
 from sandql.core.values import Caller
+from sandql.server.graphql_errors import ErrorDict
 from sandql.server.json_bytes import encode_json
 from sandql.server.operation_tasks import OperationTasks
 
 _WAITING: Final = 2  # events ready to be sent; an operation goes on when there is room for its next
+_SHARES: Final = 2  # of all streams, of which a caller has one at most
 _TOKEN_BYTES: Final = 32
+
+
+def next_event(id_: str, result: Mapping[str, Any]) -> bytes:
+    """A result of an operation."""
+    return b"event: next\ndata: " + encode_json({"id": id_, "payload": result}) + b"\n\n"
+
+
+def complete_event(id_: str) -> bytes:
+    """The end of an operation."""
+    return b"event: complete\ndata: " + encode_json({"id": id_}) + b"\n\n"
 
 
 class EventStream:
@@ -25,14 +37,32 @@ class EventStream:
         self.operations = OperationTasks(max_operations)
         self.is_open = False
         self._events: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
+        self._unfinished: set[str] = set()
 
     async def next_result(self, id_: str, result: Mapping[str, Any]) -> None:
         """Hand over a result of an operation; waits until there is room."""
-        await self._events.put(b"event: next\ndata: " + encode_json({"id": id_, "payload": result}) + b"\n\n")
+        await self._events.put(next_event(id_, result))
+
+    def start(self, id_: str, work: Coroutine[None, None, None]) -> None:
+        """Run `work` as the operation of that id. Raises as `OperationTasks.start`."""
+        self.operations.start(id_, work)
+        self._unfinished.add(id_)
+
+    def end(self, id_: str) -> None:
+        """Cancel the operation of that id, if there is one. Nothing more is said of it."""
+        self.operations.end(id_)
+        self._unfinished.discard(id_)
 
     async def complete(self, id_: str) -> None:
         """Hand over the end of an operation; waits until there is room."""
-        await self._events.put(b"event: complete\ndata: " + encode_json({"id": id_}) + b"\n\n")
+        await self._events.put(complete_event(id_))
+        self._unfinished.discard(id_)
+
+    def last_events(self, errors: list[ErrorDict]) -> list[bytes]:
+        """End all operations; what is to be sent still, and of each that had not ended why it has now."""
+        self.operations.cancel()
+        waiting = [self._events.get_nowait() for _ in range(self._events.qsize())]
+        return [*waiting, *(next_event(id_, {"errors": errors}) + complete_event(id_) for id_ in sorted(self._unfinished))]
 
     async def take(self) -> bytes:
         """The next event, as it is sent."""
@@ -56,6 +86,10 @@ class EventStreams:
         """
         if len(self._streams) >= self._most:
             message = f"at most {self._most} event streams at one time, and there are as many; try again later"
+            raise RateLimited(message, retry_after_s=self._open_within_s)
+        own = sum(stream.caller.subject == caller.subject for stream in self._streams.values())
+        if own >= (share := max(1, self._most // _SHARES)):
+            message = f"at most {share} event streams of a caller at one time, and you have as many; close one first"
             raise RateLimited(message, retry_after_s=self._open_within_s)
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         self._streams[token] = EventStream(caller, self._max_operations)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import replace
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from sandql.core.errors import Forbidden, ResourceError, SandqlError
+from sandql.core.errors import Forbidden, RateLimited, ResourceError, SandqlError
 from sandql.core.settings import Settings
 from sandql.schema.context import Context
+from sandql.server.authenticate import authenticate_socket
+from sandql.server.credential_watch import CredentialWatch
 from sandql.server.graphql_errors import RequestRefused, internal_error, refusal
 from sandql.server.graphql_execution import GraphQL, Result
 from sandql.server.json_bytes import encode_json
 from sandql.server.origins import OriginPolicy
 from sandql.server.request_context import make_context
+from sandql.server.request_watch import Facts, noted, traces_of
+from sandql.server.trace_parent import parent_in, parent_in_headers
 from sandql.server.websocket_connection import Connection
 from sandql.server.websocket_messages import SUBPROTOCOL, Subscribe
+from sandql.server.websocket_protocol import ADMITTED
 
 _BAD_SUBPROTOCOL: Final = 4406
+_SHARES: Final = 2  # of all connections: those of one address that have not said who they are have one at most
 
 
 class GraphQLSocket:
@@ -32,6 +39,7 @@ class GraphQLSocket:
         self._settings = settings
         self._origins = origins
         self._connections = 0
+        self._silent: Counter[str] = Counter()  # of each address, those who have not said yet who they are
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -42,35 +50,72 @@ class GraphQLSocket:
             await send({"type": "websocket.close", "code": _BAD_SUBPROTOCOL, "reason": "Subprotocol not acceptable"})
         elif self._connections >= self._settings.max_connections:
             await _deny(send, ResourceError(f"at most {self._settings.max_connections} WebSocket connections at one time; try again later"))
+        elif self._silent[scope["state"]["address"]] >= (share := max(1, self._settings.max_connections // _SHARES)):
+            await _deny(send, RateLimited(f"at most {share} WebSocket connections of an address that have not said who they are", retry_after_s=1))
         else:
             self._connections += 1
             try:
-                await self._serve(scope, receive, send)
+                with ExitStack() as silence:
+                    await self._serve(scope, receive, send, silence)
             finally:
                 self._connections -= 1
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @contextmanager
+    def _silent_one(self, address: str) -> Generator[None]:
+        """Count a connection among those of an address that have not said who they are."""
+        self._silent[address] += 1
+        try:
+            yield
+        finally:
+            self._silent[address] -= 1
+            if not self._silent[address]:
+                del self._silent[address]
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, silence: ExitStack) -> None:
+        silence.enter_context(self._silent_one(scope["state"]["address"]))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        context = make_context(scope)
         numbers = count(1)
+        trace = parent_in_headers(scope["headers"])
+
+        async def admit(payload: Mapping[str, Any] | None) -> CredentialWatch:
+            nonlocal trace
+            trace = parent_in(payload) or trace
+            watch = await authenticate_socket(scope, payload)
+            silence.close()
+            await send({"type": ADMITTED})
+            return watch
 
         def execute(asked: Subscribe) -> AsyncGenerator[Result]:
             # An operation has a context, and an id for the log, of its own.
-            return self._results(asked, replace(context, request_id=f"{context.request_id}-{next(numbers)}"))
+            context = make_context(scope)
+            named = replace(context, request_id=f"{context.request_id}-{next(numbers)}")
+            return self._results(scope, replace(asked, trace=asked.trace or trace), named, Facts())
 
         settings = self._settings
-        await Connection(receive, send, execute, init_timeout_s=settings.init_timeout_s, max_operations=settings.max_subscriptions).serve()
+        init_timeout_s, max_operations = settings.init_timeout_s, settings.max_subscriptions
+        await Connection(receive, send, admit, execute, init_timeout_s=init_timeout_s, max_operations=max_operations).serve()
 
-    async def _results(self, asked: Subscribe, context: Context) -> AsyncGenerator[Result]:
+    async def _results(self, scope: Scope, asked: Subscribe, context: Context, facts: Facts) -> AsyncGenerator[Result]:
+        traces = traces_of(scope)
+        trace = None if traces is None else traces.begin("/graphql", asked.trace)
         try:
-            operation = self._graphql.prepare(asked.query, asked.operation_name)
-            async with aclosing(self._graphql.run(operation, asked.variables, context)) as results:
+            operation = self._graphql.prepare(asked.query, asked.operation_name, context.caller, asked.wants)
+            facts.asked(operation)
+            async with aclosing(noted(self._graphql.run(operation, asked.variables, context), facts, context.sandboxes.metrics)) as results:
                 async for result in results:
                     yield result
-        except RequestRefused:
+        except RequestRefused as refused:
+            facts.refused(refused)
             raise
         except Exception as error:  # the last door: the client is told, and its other operations go on
-            raise RequestRefused([internal_error(error, context.request_id)], 500) from None
+            refused = RequestRefused([internal_error(error, context.request_id)], 500)
+            facts.refused(refused)
+            raise refused from None
+        finally:
+            if trace is not None:
+                facts.trace(trace, "/graphql")
+            if self._settings.request_log:
+                facts.log(context.request_id, context.caller, "/graphql")
 
 
 async def _deny(send: Send, error: SandqlError) -> None:

@@ -10,17 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn, cast
 
+from sandql.core.errors import BadRequest
 from sandql.server.json_bytes import encode_json
 from sandql.server.operation_tasks import MAX_ID_CHARS
+from sandql.server.pricing import Wants, wants_of
+from sandql.server.trace_parent import TraceParent, parent_in
 
 SUBPROTOCOL: Final = "graphql-transport-ws"
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A message without an operation."""
+    """A message without an operation. The payload of `connection_init` carries a credential; what the others carry is not looked at."""
 
     type: Literal["connection_init", "ping", "pong"]
+    payload: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Subscribe:
     query: str
     operation_name: str | None
     variables: Mapping[str, Any] | None
+    wants: Wants = Wants.NOTHING
+    trace: TraceParent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,10 @@ def parse_message(text: str | None) -> Control | Subscribe | Complete:
     kind = fields.get("type")
     match kind:
         case "connection_init" | "ping" | "pong":
-            if not _is_object_or_missing(fields.get("payload")):
+            payload = fields.get("payload")
+            if not _is_object_or_missing(payload):
                 raise InvalidMessage(f"the payload of {kind} must be an object")
-            return Control(cast('Literal["connection_init", "ping", "pong"]', kind))
+            return Control(cast('Literal["connection_init", "ping", "pong"]', kind), cast("dict[str, Any] | None", payload))
         case "subscribe":
             return _subscribe(fields)
         case "complete":
@@ -102,7 +109,12 @@ def _subscribe(fields: dict[str, object]) -> Subscribe:
         raise InvalidMessage("payload.variables must be an object or null")
     if not _is_object_or_missing(asked.get("extensions")):
         raise InvalidMessage("payload.extensions must be an object or null")
-    return Subscribe(_id(fields), query, name, cast("dict[str, Any] | None", variables))
+    extensions = cast("dict[str, Any] | None", asked.get("extensions"))
+    try:
+        wants = wants_of(extensions)
+    except BadRequest as error:
+        raise InvalidMessage(f"payload.{error.message}") from None
+    return Subscribe(_id(fields), query, name, cast("dict[str, Any] | None", variables), wants, parent_in(extensions))
 
 
 ACK: Final = '{"type":"connection_ack"}'

@@ -14,6 +14,11 @@ CASES = (
     Case("arguments", "import sys\nprint(sys.argv)", args=("a", "b c", "", "é", "--flag", "-x", "*", "'q'")),
     Case("arguments as of the command line", "import sys\nprint(sys.orig_argv[1:])", args=("-v", "x")),
     Case("path", "import sys\nprint(sys.path[0])\nprint(sys.path)"),
+    Case(
+        "names move between folders",
+        "import os\nos.makedirs('a/b')\nopen('a/b/f', 'w').write('x')\nos.rename('a/b/f', 'g')\nos.link('g', 'a/h')\nos.rename('a', 'c')\n"
+        "print(open('c/h').read(), sorted(os.listdir('c')))",
+    ),
     Case("working directory", "import os\nprint(os.getcwd())"),
     Case("flags", "import sys\nprint(sys.flags)\nprint(sys.warnoptions, sys._xoptions, sys.dont_write_bytecode, sys.pycache_prefix)"),
     Case("recursion limit", "import sys\nprint(sys.getrecursionlimit(), sys.getswitchinterval())"),

@@ -12,7 +12,7 @@ import pytest
 
 from sandql.core.values import Output, RunRequest
 from sandql.providers.base import Provider
-from sandql.providers.local.supervisor import HOST_UID_BASE, UIDS
+from sandql.providers.local.host_uids import HOST_UID_BASE, UIDS
 from tests.support.engine import (
     SLEEPER,
     cells_of,
@@ -22,6 +22,7 @@ from tests.support.engine import (
     open_provider,
     run,
     status_of,
+    stream,
     supervisor_of,
     templates_of,
     until,
@@ -39,7 +40,7 @@ async def _at_work(provider: Provider, *, fresh: int = 2, homes: tuple[str, ...]
         sandboxes = [await stack.enter_async_context(provider.fresh()) for _ in range(fresh)]
         sandboxes += [await stack.enter_async_context(provider.home(owner)) for owner in homes]
         for sandbox in sandboxes:
-            events = await stack.enter_async_context(aclosing(sandbox.stream(RunRequest("python", _FAMILY))))
+            events = await stack.enter_async_context(aclosing(stream(sandbox, RunRequest("python", _FAMILY))))
             async for event in events:
                 if isinstance(event, Output):
                     break
@@ -113,7 +114,7 @@ async def test_every_descriptor_of_a_helper_is_known() -> None:
         kinds = [_kind(target) for target in open_descriptors(supervisor).values()]
         assert set(kinds) <= {"/dev/null", "pipe", "socket", "cgroup", "net"}, open_descriptors(supervisor)
         kinds = [_kind(target) for target in open_descriptors(zygote).values()]
-        known = {"pipe", "socket", "cgroup", "mnt", "ipc", "pid", "net", "anon_inode:[signalfd]", "/proc/net", "/proc"}
+        known = {"/dev/null", "pipe", "socket", "cgroup", "mnt", "ipc", "pid", "net", "anon_inode:[signalfd]", "/proc/net", "/proc"}
         assert set(kinds) <= known, open_descriptors(zygote)
         # Two sockets, to the supervisor and the template; a third one is there for a moment, while a network namespace is made.
         assert await until(lambda: [_kind(target) for target in open_descriptors(zygote).values()].count("socket") == 2)

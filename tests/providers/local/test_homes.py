@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sandql.core.errors import ResourceError
+from sandql.core.errors import NotFound, ResourceError
 from sandql.providers.local.homes import Home, Homes
-from sandql.providers.local.supervisor import HOST_UID_BASE
+from sandql.providers.local.host_uids import HOST_UID_BASE
 
 pytestmark = [pytest.mark.unit, pytest.mark.unprivileged]
 
@@ -127,3 +128,49 @@ def test_a_full_house_is_a_resource_error(homes: Homes, monkeypatch: pytest.Monk
     else:
         raise AssertionError("there were more homes than uids")
     assert homes.lend("0").files.is_dir()
+
+
+def test_what_was_left_half_written_goes_when_nobody_else_is_at_work(homes: Homes) -> None:
+    half = homes.lend("alice").files / f".sandql-write-{'0' * 16}"
+    half.write_text("half")
+    other = Homes(homes.folder)
+    with homes.in_use():
+        assert not half.exists()
+        half.write_text("half of what is being written")
+        with other.in_use():
+            assert half.exists()
+    with other.in_use():
+        assert not half.exists()
+
+
+def test_a_kept_sandbox_goes_at_once_also_when_it_is_lent(homes: Homes) -> None:
+    homes.make("sb_1")
+    lent = homes.lend_kept("sb_1")
+    (lent.files / "a" / "b").mkdir(parents=True)
+    homes.remove("sb_1")
+    assert list(homes.folder.iterdir()) == []
+    with pytest.raises(NotFound):
+        homes.lend_kept("sb_1")
+    homes.give_back(lent)
+    homes.remove("sb_1")
+    assert homes.kept() == set()
+
+
+def test_a_removal_that_was_cut_off_is_gone_on_with(homes: Homes) -> None:
+    homes.make("sb_1")
+    (homes.folder / "sb_1").rename(homes.folder / "removing-sb_1")
+    assert homes.kept() == {"sb_1"}
+    with pytest.raises(NotFound):
+        homes.lend_kept("sb_1")
+    homes.remove("sb_1")
+    assert list(homes.folder.iterdir()) == []
+
+
+def test_making_that_fails_leaves_nothing(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: Path, _target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(ResourceError, match="disk is full"):
+        homes.make("sb_1")
+    assert list(homes.folder.iterdir()) == []

@@ -26,7 +26,7 @@ if sys.argv[1] == "rundir":
     print(held.path, flush=True)
 else:
     held = Cgroups.detect("test-leftovers", 64 * MiB, 10)
-    group = held.take(1)
+    group = held.take(1, lasting=True)
     print(held.folder, flush=True)
     if sys.argv[2] == "busy":
         import os, subprocess
@@ -91,9 +91,11 @@ def test_groups_of_a_dead_supervisor_are_removed_and_those_of_a_live_one_stay() 
     ours = Cgroups.detect("test-leftovers", 64 * MiB, 10)
     assert ours.version in ("v1", "v2")
     assert not theirs.exists()
-    ours.remove_all()
+    ours.take(1, lasting=True)
     assert ours.folder is not None
-    assert not ours.folder.exists()
+    assert str(ours.folder) in _groups()
+    ours.remove_all()
+    assert _groups() == set(), "nothing is left in any hierarchy"
 
 
 @_needs_groups
@@ -113,6 +115,11 @@ def test_a_group_that_is_still_busy_is_removed_when_it_is_not() -> None:
     finally:
         ours.remove_all()
     assert not theirs.exists()
+    assert _groups() == set()
+
+
+def _groups() -> set[str]:
+    return {folder for folder, _, _ in os.walk("/sys/fs/cgroup") if "sandql-test-leftovers" in folder}
 
 
 def _wait(pidfd: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sandql.core.values import Completed, Execution, Limits, MiB, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import open_provider, run
+from tests.support.engine import open_provider, run, stream
 
 pytestmark = pytest.mark.unprivileged
 
@@ -50,7 +50,7 @@ async def test_wall_time(provider: Provider, language: str, home: str | None) ->
 async def test_wall_time_of_a_stream(provider: Provider) -> None:
     asked = RunRequest("python", b"while True:\n    print('x' * 1000)", limits=Limits(wall_ms=300))
     began = time.monotonic()
-    async with provider.fresh() as sandbox, aclosing(sandbox.stream(asked)) as events:
+    async with provider.fresh() as sandbox, aclosing(stream(sandbox, asked)) as events:
         taken = [event async for event in events]
     elapsed_s = time.monotonic() - began
     last = taken[-1]
@@ -137,7 +137,8 @@ except BlockingIOError as error:
 async def test_a_fork_bomb_ends_with_its_time(provider: Provider) -> None:
     code = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
     done = await run(provider, code, limits=Limits(wall_ms=700))
-    assert done.outcome is Outcome.TIMED_OUT
+    # Without control groups a page that processes share counts in each of them, and so many of them may seem to need too much.
+    assert done.outcome in (Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY)
 
 
 async def test_open_files(provider: Provider) -> None:

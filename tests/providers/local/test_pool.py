@@ -14,7 +14,7 @@ import pytest
 from sandql.core.errors import ResourceError
 from sandql.core.values import Completed, Limits, Outcome, RunRequest
 from sandql.providers.base import Provider
-from tests.support.engine import HANG_S, SLEEPER, cells_of, family, open_provider, run, status_of, supervisor_of, until, zygotes_of
+from tests.support.engine import HANG_S, SLEEPER, cells_of, family, open_provider, run, status_of, stream, supervisor_of, until, zygotes_of
 
 pytestmark = pytest.mark.unprivileged
 
@@ -64,7 +64,7 @@ async def test_a_full_machine_queues_and_then_refuses_with_a_time_to_come_back()
 async def test_who_leaves_the_queue_frees_its_place() -> None:
     async with open_provider(**_SMALL, max_concurrent_runs=1, max_queued_runs=1) as provider, AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(provider.fresh())
-        events = await stack.enter_async_context(aclosing(sandbox.stream(RunRequest("python", SLEEPER))))
+        events = await stack.enter_async_context(aclosing(stream(sandbox, RunRequest("python", SLEEPER))))
         await anext(events)
         for _ in range(3):
             queued = asyncio.ensure_future(run(provider, "print(1)"))
@@ -92,7 +92,7 @@ async def test_the_queue_is_first_come_first_served() -> None:
 
 async def test_nothing_is_left_when_it_is_closed() -> None:
     async with open_provider(pool_size=3) as provider, provider.fresh() as sandbox:
-        events = sandbox.stream(RunRequest("python", SLEEPER))
+        events = stream(sandbox, RunRequest("python", SLEEPER))
         assert [(await anext(events)).seq, (await anext(events)).seq] == [1, 2]
         assert await until(lambda: len(family()) >= 2 + 2 * 3), family()  # the pool is filled beside the run
         processes = family(zombies=True)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from sandql.core.errors import BadRequest, NotFound, PayloadTooLarge, ResourceError
 from sandql.core.values import FileType, MiB
+from sandql.providers.local.place import Place
 from sandql.providers.local.workspace import Workspace
 from tests.support.workspaces import QUOTA, SECRET, make_deep, make_root, open_workspace
 
@@ -125,14 +127,14 @@ def test_a_file_over_the_bound_is_not_read(root: Path, workspace: Workspace) -> 
 
 def test_a_file_that_grows_while_it_is_read_is_bounded(root: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "log").write_bytes(b"x")
-    read = os.read
+    read = os.pread
 
-    def growing(fd: int, size: int) -> bytes:
+    def growing(fd: int, size: int, offset: int) -> bytes:
         with open(root / "log", "ab") as file:
             file.write(b"x" * 10)
-        return read(fd, min(size, 10))
+        return read(fd, min(size, 10), offset)
 
-    monkeypatch.setattr(os, "read", growing)
+    monkeypatch.setattr(os, "pread", growing)
     with pytest.raises(PayloadTooLarge, match="at most 100 bytes"):
         workspace.read("log", 100)
 
@@ -153,6 +155,29 @@ def test_a_listing_is_bounded(root: Path, workspace: Workspace) -> None:
     assert len(workspace.list_entries("", True, 11)) == 11
     with pytest.raises(ResourceError, match="more than 10 entries"):
         workspace.list_entries("", True, 10)
+
+
+@pytest.mark.parametrize("letters", ["f", "fü☃"])
+def test_pages_of_a_large_folder_are_what_is_there_now(root: Path, workspace: Workspace, letters: str) -> None:
+    def paged() -> list[str]:
+        paths: list[str] = []
+        while page := workspace.list_entries("d", False, 100_000, first=700, after=paths[-1] if paths else None):
+            paths += [entry.path for entry in page]
+        return paths
+
+    (root / "d").mkdir()
+    for number in range(2000):
+        (root / "d" / f"{letters[number % len(letters)]}{number}").touch()
+    old = time.time_ns() - 10**10
+    assert paged() == sorted(f"d/{letters[number % len(letters)]}{number}" for number in range(2000))
+    for number in range(3):  # the names are kept, and a change shows all the same, at whatever time it says that it was
+        deadline = time.monotonic() + 0.2
+        there = paged()
+        while time.monotonic() < deadline:
+            there = paged()
+        (root / "d" / f"new{number}").touch()
+        os.utime(root / "d", ns=(old, old))
+        assert paged() == sorted([*there, f"d/new{number}"])
 
 
 def test_folders_deeper_than_a_path_are_said_to_be_so(root: Path, workspace: Workspace) -> None:
@@ -300,10 +325,11 @@ def test_the_quota_of_files_counts_the_folders_that_are_made(root: Path, workspa
 
 def test_writers_at_the_same_time_share_one_quota(root: Path) -> None:
     block = os.statvfs(root).f_frsize
+    place = Place()
 
     def write(number: int) -> bool:
         try:
-            open_workspace(root).write(f"f{number}", b"x" * block, 5 * block, 100)
+            open_workspace(root, place).write(f"f{number}", b"x" * block, 5 * block, 100)
         except ResourceError:
             return False
         return True

@@ -1,17 +1,21 @@
 // How the page talks to the server: POST for queries and mutations, one lazy graphql-transport-ws socket for subscriptions.
 import { createGraphiQLFetcher, type Fetcher } from '@graphiql/toolkit';
 import { getOperationAST, parse } from 'graphql';
-import { createClient } from 'graphql-ws';
+import { createClient, type SubscribePayload } from 'graphql-ws';
+import { heard, withCredential } from './credential';
 import * as output from './output-log';
 
 type Params = Parameters<Fetcher>[0];
 type Result = { data?: Record<string, unknown> | null; errors?: readonly { message: string }[] };
+type Problem = { message: string; extensions?: Record<string, unknown> };
 type Observer = { next(result: unknown): void; error(error: unknown): void; complete(): void };
+
+const FORBIDDEN = 4403; // the close code of graphql-transport-ws for who proves nothing, or nothing any more
 
 // The page and the API have the same address, whatever the server is mounted under.
 const url = location.pathname;
 
-// What the "Headers" editor says goes with the connection too: a browser can't set headers on a WebSocket.
+// What goes with a request goes with the connection too: a browser can't set headers on a WebSocket.
 let connectionParams: Record<string, string> | undefined;
 
 const wsClient = createClient({
@@ -19,13 +23,8 @@ const wsClient = createClient({
   lazy: true, // no socket before the first subscription, none after the last
   retryAttempts: 0, // to subscribe again would run the code again
   connectionParams: () => connectionParams,
+  on: { connected: () => heard(false), closed: event => (event as CloseEvent).code === FORBIDDEN && heard(true) },
 });
-
-/** GraphiQL may still hold the last tab's operation name for a moment: look at the document itself. */
-function withOperation(params: Params, documentAST: ReturnType<typeof parse>): Params {
-  const operation = getOperationAST(documentAST, params.operationName) ?? getOperationAST(documentAST);
-  return operation ? { ...params, operationName: operation.name?.value } : params;
-}
 
 function parseOrNothing(query: string) {
   try {
@@ -37,6 +36,7 @@ function parseOrNothing(query: string) {
 
 /** An answer that isn't GraphQL (a proxy's error page) is reported as what it is, not as a JSON syntax error. */
 async function graphqlOnly(response: Response): Promise<Response> {
+  heard(response.status === 401);
   if (/json|multipart/.test(response.headers.get('content-type') ?? '')) return response;
   throw new Error(`HTTP ${response.status} ${response.statusText}: ${(await response.text()).slice(0, 300)}`);
 }
@@ -45,14 +45,18 @@ export const fetcher: Fetcher = async (params, options) => {
   const abort = new AbortController();
   const send = createGraphiQLFetcher({
     url,
-    wsClient,
     headers: { 'content-type': 'application/json' }, // the server refuses simple requests: that closes CSRF
     fetch: async (input, init) => graphqlOnly(await fetch(input, { ...init, signal: abort.signal })),
   });
-  connectionParams = options?.headers;
+  const headers = withCredential(options?.headers);
+  connectionParams = headers;
   const documentAST = parseOrNothing(params.query);
-  const answer = await send(documentAST ? withOperation(params, documentAST) : params, { ...options, documentAST });
-  if (!(Symbol.asyncIterator in (answer as object))) return answer; // the schema
+  // GraphiQL may still hold the last tab's operation name for a moment: look at the document itself.
+  const operation = documentAST && (getOperationAST(documentAST, params.operationName) ?? getOperationAST(documentAST));
+  const asked: Params = operation ? { ...params, operationName: operation.name?.value } : params;
+  const isSubscription = operation?.operation === 'subscription';
+  const answer: unknown = isSubscription ? wsClient.iterate(asked as SubscribePayload) : await send(asked, { ...options, headers, documentAST });
+  if (!(Symbol.asyncIterator in (answer as object))) return answer as never; // the schema
   const results = answer as AsyncIterableIterator<Result>;
   return {
     subscribe: (observer: Observer) => {
@@ -67,6 +71,13 @@ export const fetcher: Fetcher = async (params, options) => {
     },
   } as never;
 };
+
+/** An error as the response pane shows it: without the stack of this page's own code, and a close code in words. */
+function shown(error: unknown): Problem {
+  if (!(error instanceof CloseEvent)) return { ...(error as Error), message: (error as Error).message };
+  if (error.code !== FORBIDDEN) return { message: `the connection was closed: ${error.code} ${error.reason}` };
+  return { message: 'a valid credential is needed', extensions: { code: 'UNAUTHENTICATED' } };
+}
 
 /**
  * Hand every event to the output panel, and GraphiQL the newest one at most 20 times a second: it shows only the last, and
@@ -99,10 +110,10 @@ function forward(results: AsyncIterable<Result>, observer: Observer): () => void
       observer.complete();
     } catch (error) {
       if (stopped) return;
-      const problems = [error].flat().map(problem => ({ ...(problem as Error), message: (problem as Error).message }));
+      const problems = [error].flat().map(shown);
       run.end(problems.map(({ message }) => message).join('; '));
       show();
-      observer.error(problems); // without the stack of this page's own code, which GraphiQL would print
+      observer.error(problems);
     }
   }
 

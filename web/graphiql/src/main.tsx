@@ -2,6 +2,7 @@ import './workers';
 import { explorerPlugin } from '@graphiql/plugin-explorer';
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql';
 import { createRoot } from 'react-dom/client';
+import { CredentialField } from './CredentialField';
 import { examples } from './examples';
 import { fetcher } from './fetcher';
 import { outputPlugin } from './OutputPanel';
@@ -18,6 +19,9 @@ const plugins = [outputPlugin, explorerPlugin(), HISTORY_PLUGIN];
 
 createRoot(document.getElementById('root')!).render(
   <GraphiQL fetcher={fetcher} plugins={plugins} visiblePlugin={outputPlugin} defaultTabs={examples.map(query => ({ query }))}>
-    <GraphiQL.Logo>sandql</GraphiQL.Logo>
+    <GraphiQL.Logo>
+      <CredentialField />
+      sandql
+    </GraphiQL.Logo>
   </GraphiQL>,
 );

@@ -1,0 +1,158 @@
+"""Admission: no operation does anything before its caller was admitted to it, whatever door it came through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import wraps
+from inspect import signature
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from sandql.core.errors import QuotaExceeded, RateLimited, SandqlError
+from sandql.core.permissions import Act, Kind, Permission
+from sandql.core.values import Caller
+from sandql.sandboxes.borrow import Sandboxes
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+ACTS: Final[dict[str, Act]] = {}  # every operation, by its name
+
+
+class _Guard:
+    """What stands before one operation."""
+
+    __slots__ = ("_act", "_id_at", "_of_sandboxes", "_sandbox_at")
+
+    def __init__(
+        self, operation: Callable[..., object], kind: Kind | None, permission: Permission | None, audited: bool | None, shown: str | None = None
+    ) -> None:
+        name = operation.__name__
+        if name in ACTS:
+            raise RuntimeError(f"two operations are named {name}")
+        self._act = ACTS[name] = Act(name, shown or _as_field(name), kind, permission, permission is not None if audited is None else audited)
+        given = list(signature(operation).parameters)[2:]
+        self._sandbox_at = next((at for at, parameter in enumerate(given) if parameter in ("sandbox_id", "asked")), None)
+        self._id_at = given.index("id_") if "id_" in given else None
+        self._of_sandboxes = operation.__module__.endswith(".sandboxes")  # there an id is that of a sandbox
+
+    async def admit(self, sandboxes: Sandboxes, caller: Caller, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        try:
+            await sandboxes.access.admit(caller, self._act, *self._target(sandboxes, caller, args, kwargs))
+        except SandqlError as error:
+            self.refused(sandboxes, caller, error, args, kwargs)
+            raise
+
+    def refused(self, sandboxes: Sandboxes, caller: Caller, error: SandqlError, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        sandboxes.access.refused(caller, self._act, error, *self._target(sandboxes, caller, args, kwargs))
+        if isinstance(error, RateLimited | QuotaExceeded) and sandboxes.metrics is not None and not error.counted:
+            error.counted = True  # it may come through the guards of several operations
+            sandboxes.metrics.refused(self._act.kind, error.code)
+
+    def _target(self, sandboxes: Sandboxes, caller: Caller, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[str | None, str | None]:
+        """Which sandbox, and which other thing of an id, an operation is about; of code in a context, its sandbox and the context."""
+        at = self._sandbox_at
+        sandbox = args[at] if at is not None and at < len(args) else kwargs.get("sandbox_id")
+        if sandbox is not None and not isinstance(sandbox, str):
+            context_id = getattr(sandbox, "context_id", None)
+            if context_id is not None:
+                return sandboxes.sandbox_of_context(caller, context_id), context_id
+            sandbox = getattr(sandbox, "sandbox_id", None)
+        at = self._id_at
+        id_ = args[at] if at is not None and at < len(args) else kwargs.get("id_")
+        if not isinstance(id_, str):
+            return sandbox, None
+        return (id_, None) if self._of_sandboxes else (sandbox, id_)
+
+
+def _as_field(name: str) -> str:
+    """A name as GraphQL writes names."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def guarded(
+    kind: Kind | None, permission: Permission | None = None, *, audited: bool | None = None, shown: str | None = None
+) -> Callable[
+    [Callable[Concatenate[Sandboxes, Caller, Asked], Awaitable[Answer]]], Callable[Concatenate[Sandboxes, Caller, Asked], Awaitable[Answer]]
+]:
+    """Declare an operation: what it needs, and what it counts as. What needs a permission is audited, unless told otherwise.
+
+    `shown` is its name in a refusal where neither a field nor an address tells it; its own, as GraphQL writes names, when left out.
+    """
+
+    def declare(
+        operation: Callable[Concatenate[Sandboxes, Caller, Asked], Awaitable[Answer]],
+    ) -> Callable[Concatenate[Sandboxes, Caller, Asked], Awaitable[Answer]]:
+        guard = _Guard(operation, kind, permission, audited, shown)
+
+        @wraps(operation)
+        async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
+            await guard.admit(sandboxes, caller, args, kwargs)
+            try:
+                return await operation(sandboxes, caller, *args, **kwargs)
+            except SandqlError as error:
+                guard.refused(sandboxes, caller, error, args, kwargs)
+                raise
+
+        return admitted
+
+    return declare
+
+
+def guarded_stream(
+    kind: Kind | None, permission: Permission | None = None, *, audited: bool | None = None
+) -> Callable[
+    [Callable[Concatenate[Sandboxes, Caller, Asked], AsyncGenerator[Answer]]],
+    Callable[Concatenate[Sandboxes, Caller, Asked], AsyncGenerator[Answer]],
+]:
+    """Declare an operation that answers with a stream; its caller is admitted when the first item is asked for."""
+
+    def declare(
+        operation: Callable[Concatenate[Sandboxes, Caller, Asked], AsyncGenerator[Answer]],
+    ) -> Callable[Concatenate[Sandboxes, Caller, Asked], AsyncGenerator[Answer]]:
+        guard = _Guard(operation, kind, permission, audited)
+
+        @wraps(operation)
+        async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> AsyncGenerator[Answer]:
+            await guard.admit(sandboxes, caller, args, kwargs)
+            try:
+                async with aclosing(operation(sandboxes, caller, *args, **kwargs)) as items:
+                    async for item in items:
+                        yield item
+            except SandqlError as error:
+                guard.refused(sandboxes, caller, error, args, kwargs)
+                raise
+
+        return admitted
+
+    return declare
+
+
+def guarded_context(
+    kind: Kind | None, permission: Permission | None = None, *, audited: bool | None = None
+) -> Callable[
+    [Callable[Concatenate[Sandboxes, Caller, Asked], AbstractAsyncContextManager[Answer]]],
+    Callable[Concatenate[Sandboxes, Caller, Asked], AbstractAsyncContextManager[Answer]],
+]:
+    """Declare an operation that is had for as long as a context; its caller is admitted on the way in."""
+
+    def declare(
+        operation: Callable[Concatenate[Sandboxes, Caller, Asked], AbstractAsyncContextManager[Answer]],
+    ) -> Callable[Concatenate[Sandboxes, Caller, Asked], AbstractAsyncContextManager[Answer]]:
+        guard = _Guard(operation, kind, permission, audited)
+
+        @wraps(operation)
+        @asynccontextmanager
+        async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> AsyncGenerator[Answer]:
+            await guard.admit(sandboxes, caller, args, kwargs)
+            try:
+                async with operation(sandboxes, caller, *args, **kwargs) as opened:
+                    yield opened
+            except SandqlError as error:
+                guard.refused(sandboxes, caller, error, args, kwargs)
+                raise
+
+        return admitted
+
+    return declare

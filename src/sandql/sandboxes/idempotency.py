@@ -1,0 +1,90 @@
+"""Keys by which a caller may say the same twice and have it done once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sandql.core.errors import BadRequest, Conflict
+from sandql.core.values import Caller
+from sandql.store import key_rows
+from sandql.store.store import Store
+
+MAX_KEY_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The id of what is to be started, or was started before with the same key: then it is not `new`."""
+
+    id: str
+    new: bool
+
+
+class Keys:
+    """The keys of all callers. One object for a database in this process."""
+
+    def __init__(self, database: Store) -> None:
+        self._database = database
+        self._starting: dict[tuple[str, str], asyncio.Future[None]] = {}
+
+    @asynccontextmanager
+    async def once(self, caller: Caller, key: str | None, operation: str, arguments: object, make_id: Callable[[], str]) -> AsyncGenerator[Claim]:
+        """Start in the block what the claim says, if it is new; when the block raises, nothing was started and the key is free again.
+
+        When the block is cancelled, nobody knows whether it was: the key stays, and so it does when the server ends in the block. Whoever
+        gets a claim that is not new therefore looks whether there is something of that id, and starts it where there is not.
+        Who comes with the same key meanwhile waits for the block's end. Without a key every claim is new.
+
+        Raises:
+            Conflict: the key was used for another operation, or with other arguments.
+            BadRequest: it is no acceptable key.
+        """
+        if key is None:
+            yield Claim(make_id(), True)
+            return
+        if not 1 <= len(key) <= MAX_KEY_CHARS or not key.isprintable():
+            raise BadRequest(f"idempotencyKey: must be 1 to {MAX_KEY_CHARS} printable characters, got {len(key)}")
+        named = (caller.subject, key)
+        while (starting := self._starting.get(named)) is not None:
+            await asyncio.shield(starting)
+        row = key_rows.KeyRow(fingerprint(operation, arguments), make_id())
+        starting = self._starting[named] = asyncio.get_running_loop().create_future()
+        try:
+            found = await self._claim(caller.subject, key, row)
+            if found is not None:
+                if found.fingerprint != row.fingerprint:
+                    raise Conflict("idempotencyKey: was used for something else; use another key, or the same arguments")
+                yield Claim(found.target, False)
+                return
+            try:
+                yield Claim(row.target, True)
+            except Exception:
+                await asyncio.shield(self._free(caller.subject, key, row.target))
+                raise
+        finally:
+            del self._starting[named]
+            starting.set_result(None)
+
+    async def _claim(self, owner: str, key: str, row: key_rows.KeyRow) -> key_rows.KeyRow | None:
+        async def claim(connection: AsyncConnection) -> key_rows.KeyRow | None:
+            if await key_rows.claim(connection, owner, key, row, time.time()):
+                return None
+            return await key_rows.find(connection, owner, key)
+
+        return await self._database.write(claim)
+
+    async def _free(self, owner: str, key: str, target: str) -> None:
+        await self._database.write(lambda connection: key_rows.free(connection, owner, key, target))
+
+
+def fingerprint(operation: str, arguments: object) -> str:
+    """What is the same for the same operation with the same arguments, and for no other."""
+    return hashlib.sha256(json.dumps([operation, arguments], sort_keys=True, default=str).encode("utf-8", "surrogatepass")).hexdigest()

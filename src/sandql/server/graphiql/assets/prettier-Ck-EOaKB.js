@@ -1,0 +1,1 @@
+import{a as e,i as t,o as n}from"./index-CRWSBPfX.js";async function r(r,i){return i.parser===`jsonc`?t(r,e(r,void 0,{tabSize:2,insertSpaces:!0})):(await n(()=>import(`./standalone-CttwqOis.js`),[],import.meta.url)).format(r,i)}export{r as format};

@@ -1,0 +1,105 @@
+"""The database as the house uses it: a thread with an event loop of its own works on it.
+
+A transaction is many small steps, and each waits for its turn on its loop. On the loop that serves clients a turn may take long
+when there are many of them, and whoever writes would keep all other writers waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sandql.store.database import Database, open_database
+
+Value = TypeVar("Value")
+Work = Callable[[AsyncConnection], Awaitable[Value]]
+
+
+class Store:
+    """Made by `open_store`, which also closes it. What is given to `read` and `write` runs in another thread, and must touch nothing else."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, database: Database) -> None:
+        self._loop = loop
+        self._database = database
+        self._going: set[Future[Any]] = set()
+        self.worked: Callable[[str, float], None] | None = None  # is told of each piece of work: read or write, and its seconds
+
+    @property
+    def failures(self) -> int:
+        """How often the database could not be used, since the start."""
+        return self._database.failures
+
+    async def read(self, work: Work[Value]) -> Value:
+        """What `work` reads. Raises ResourceError: the database cannot be used now; and what `work` raises."""
+        return await self._run("read", self._read(work))
+
+    async def write(self, work: Work[Value]) -> Value:
+        """Do `work` in a transaction, which is undone when it raises; raises as `read`."""
+        return await self._run("write", self._write(work))
+
+    async def settled(self) -> None:
+        """Wait for what was begun: whoever asked for it may be gone, but it is not given up in the middle."""
+        while self._going:
+            await asyncio.wait([_here(going) for going in self._going])
+
+    async def _run(self, kind: str, work: Coroutine[Any, Any, Value]) -> Value:
+        began = time.monotonic()
+        going = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._going.add(going)
+        going.add_done_callback(self._going.discard)
+        try:
+            return await asyncio.shield(_here(going))
+        finally:
+            if self.worked is not None:
+                self.worked(kind, time.monotonic() - began)
+
+    async def _read(self, work: Work[Value]) -> Value:
+        async with self._database.read() as connection:
+            return await work(connection)
+
+    async def _write(self, work: Work[Value]) -> Value:
+        async with self._database.write() as connection:
+            return await work(connection)
+
+
+def _here(going: Future[Value]) -> asyncio.Future[Value]:
+    """That work as a future of this loop. Where whoever waited is gone, its error is nobody's, and asyncio must not log it."""
+    here = asyncio.wrap_future(going)
+    here.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return here
+
+
+@asynccontextmanager
+async def open_store(url: str | None, folder: Path) -> AsyncGenerator[Store]:
+    """Open the database in a thread, as `open_database` does, and close it on every way out. Raises SettingsError."""
+    opened: Future[tuple[asyncio.AbstractEventLoop, Database, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        try:
+            async with open_database(url, folder) as database:
+                leave = asyncio.Event()
+                opened.set_result((asyncio.get_running_loop(), database, leave))
+                await leave.wait()
+        except BaseException as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="sandql-store", daemon=True)
+    thread.start()
+    loop, database, leave = await asyncio.wrap_future(opened)
+    store = Store(loop, database)
+    try:
+        yield store
+    finally:
+        await store.settled()
+        loop.call_soon_threadsafe(leave.set)
+        await asyncio.to_thread(thread.join)

@@ -1,0 +1,1 @@
+"""What runs cost: the ledger and its quotas."""

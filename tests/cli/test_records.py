@@ -1,0 +1,29 @@
+"""`sandql usage export` and `sandql audit verify`: what is said when there is nothing to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import sandql_command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["usage", "export", "--csv"], "SANDQL_STATE_DIR: '{folder}/sandql.db' cannot be read: No such file or directory"),
+        (["usage", "export", "--csv", "--from", "2026-02-01", "--to", "2026-01-01"], "--from: must not be after --to"),
+        (["usage", "export", "--csv", "--from", "2026-2-1"], "--from: must be a date, as 2026-01-31, got '2026-2-1'"),
+        (["usage", "export"], "usage export: give --csv"),
+        (["audit", "verify"], "{folder}/audit: there is no audit log"),
+        (["audit", "verify", "/"], "/: there is no audit log"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line_and_not_made(tmp_path: Path, arguments: list[str], said: str) -> None:
+    folder = tmp_path / "nothing"
+    done = sandql_command(*arguments, settings={"SANDQL_STATE_DIR": str(folder)})
+    assert (done.returncode, done.stdout) == (2, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("sandql: " + said.format(folder=folder))
+    assert not folder.exists()
