@@ -114,16 +114,16 @@ async def test_errors_that_nobody_waits_for_any_more(tmp_path: Path) -> None:
     """Whoever asked is gone, and the store's end waits: neither makes the loop complain of an error that nobody took."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
 
     async def fail(_connection: AsyncConnection) -> None:
+        begun.set()
         await asyncio.to_thread(go.wait)
         raise ResourceError("no")
 
     async with open_store(None, tmp_path) as store:
         asking = asyncio.create_task(store.read(fail))
-        while not store._going:  # pyright: ignore[reportPrivateUsage]: nobody outside can see that work has begun
-            await asyncio.sleep(0)
+        await asyncio.to_thread(begun.wait)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

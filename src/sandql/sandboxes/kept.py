@@ -233,8 +233,13 @@ class KeptSandboxes:
         """Work that goes on when whoever asked for it is gone."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._begun_ended)
         return task
+
+    def _begun_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # it is for whoever asked, if that one is still there
 
     def _touch(self, live: Live) -> None:
         live.touch()

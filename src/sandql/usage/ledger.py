@@ -197,8 +197,13 @@ class Ledger:
             return
         telling = asyncio.create_task(self.turn(now=True))  # others wait for what it does as well: it does not end with who asked
         self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        telling.add_done_callback(self._told_it)
         await asyncio.shield(telling)
+
+    def _told_it(self, telling: asyncio.Task[None]) -> None:
+        self._telling.discard(telling)
+        if not telling.cancelled():
+            telling.exception()  # it is for whoever asked, if that one is still there
 
     async def sums(self, owner: str, first_day: str, last_day: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Used]]:
         """What an owner used in these days, by these columns, with what ended just now. Raises ResourceError."""
