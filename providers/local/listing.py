@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from heapq import nsmallest
 from operator import itemgetter
-from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IMODE
 from typing import Final
 
 from sandql.core.errors import BadRequest, ResourceError
@@ -20,6 +20,7 @@ from sandql.providers.local.trees import TreeMovedError, walk
 from sandql.providers.local.writes import UNFINISHED, lstat
 
 _ATTEMPTS: Final = 5
+_TYPES: Final = {S_IFREG: FileType.FILE, S_IFDIR: FileType.DIRECTORY, S_IFLNK: FileType.SYMLINK}
 
 _Named = tuple[str, os.DirEntry[str]]  # a path as it is shown
 
@@ -145,13 +146,10 @@ class Listing:
 
 def file_entry(path: str, info: os.stat_result) -> FileEntry:
     """An entry of a path as it is shown. The size is 0 for what is neither a file nor a link."""
-    kind = FileType.OTHER
-    for is_of, of_type in ((S_ISREG, FileType.FILE), (S_ISDIR, FileType.DIRECTORY), (S_ISLNK, FileType.SYMLINK)):
-        if is_of(info.st_mode):
-            kind = of_type
-            break
-    size = info.st_size if kind in (FileType.FILE, FileType.SYMLINK) else 0
-    return FileEntry(path.rpartition("/")[2], path, kind, size, info.st_mtime, S_IMODE(info.st_mode))
+    mode = info.st_mode
+    kind = _TYPES.get(S_IFMT(mode), FileType.OTHER)
+    size = info.st_size if kind is FileType.FILE or kind is FileType.SYMLINK else 0
+    return FileEntry(path.rpartition("/")[2], path, kind, size, info.st_mtime, S_IMODE(mode))
 
 
 def _entry(entry: os.DirEntry[str], path: str) -> FileEntry | None:
