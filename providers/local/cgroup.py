@@ -12,6 +12,7 @@ from sandql.providers.local.cputime import cpu_ms
 from sandql.providers.local.parent_group import ParentGroup, remove_group, remove_group_soon
 
 _ROOT = Path("/sys/fs/cgroup")
+_RESIDUE_BYTES = 16 << 20  # cached pages of files, mostly
 _SPARE = 128  # groups of ended cells that are kept for others
 
 
@@ -152,12 +153,15 @@ class Cgroups:
                 parent.remove_dead()
 
     def _sweep(self) -> None:
-        """Find the groups that have become empty: only an empty one can be removed, and has no charge left."""
+        """Find the groups that have become empty: only those can be removed.
+
+        What a program gave to one in another group stays charged here. Such a group is no other cell's to pay for.
+        """
         leaving, self._leaving = self._leaving, []
         for group in leaving:
             if os.pread(group.procs_fd, 16, 0):
                 self._leaving.append(group)
-            elif group.usual and len(self._spare) < _SPARE:
+            elif group.usual and len(self._spare) < _SPARE and self._held_bytes(group.folder) <= _RESIDUE_BYTES:
                 self._spare.append(group)
             elif group.remove():
                 group.close()
@@ -205,6 +209,10 @@ class Cgroups:
             lines = (line.split() for line in (group.folder / "cpu.stat").read_bytes().splitlines())
             return next(int(value) for name, value in lines if name == b"usage_usec") // 1_000
         return None if group.account is None else int((group.account / "cpuacct.usage").read_bytes()) // 1_000_000
+
+    def _held_bytes(self, folder: Path) -> int:
+        """The memory that is charged to a group now. Raises OSError."""
+        return int((folder / ("memory.usage_in_bytes" if self.version == "v1" else "memory.current")).read_bytes())
 
     def _peak_bytes(self, folder: Path) -> int:
         """The most memory that a group has held. Raises OSError."""

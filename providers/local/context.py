@@ -38,7 +38,12 @@ from sandql.providers.local.outcome import LOST, Verdict, judge
 from sandql.providers.local.run import CellRun
 
 _MOST_ANSWER: Final = 32 << 20  # bytes of one answer
+_MOST_STRINGS: Final = 10_000  # in one answer; the driver gives 64 results, each in a few kinds
+_MOST_STRUCTURE: Final = 256 << 10  # bytes of one answer outside of its strings
+_MOST_STRAY: Final = 64  # frames that are no answer, for one piece of code; the driver sends a few
+_MOST_UNREAD: Final = 8 << 20  # bytes of earlier code that the driver has not read
 _READ_BYTES: Final = 256 << 10
+_READS: Final = 8  # of the channel, until others have their turn
 _GRACE_S: Final = 2.0  # for code that is interrupted for good
 _AGAIN_S: Final = 0.1  # until it is interrupted again
 _HELD_BYTES: Final = 1 << 20
@@ -65,15 +70,16 @@ class Channel:
 def open_channel(workspace_fd: int) -> Channel:
     """Make the channel of a cell in which nothing runs yet; the caller closes `fd`. As with `Pty`, `..` leads up inside the cell."""
     name = f".sandql-{secrets.token_hex(8)}"
-    beside = f"../tmp/{name}"
     owner = os.fstat(workspace_fd)
+    tmp_fd = os.open("../tmp", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=workspace_fd)  # as ourselves: a program may have shut its folder
     # The cell's file systems know no uid of the server's, so that it can make nothing there as itself. This holds for this thread only.
     _libc.setfsgid(owner.st_gid)
     _libc.setfsuid(owner.st_uid)
     try:
-        os.mkfifo(beside, 0o600, dir_fd=workspace_fd)
-        return Channel(os.open(beside, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=workspace_fd), f"/tmp/{name}")
+        os.mkfifo(name, 0o600, dir_fd=tmp_fd)
+        return Channel(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tmp_fd), f"/tmp/{name}")
     finally:
+        os.close(tmp_fd)
         _libc.setfsuid(os.geteuid())
         _libc.setfsgid(os.getegid())
 
@@ -91,6 +97,7 @@ class LocalContext:
         self._home = home
         self._loop = asyncio.get_running_loop()
         self._number = 0
+        self._stray = 0
         self._answers = bytearray()
         self._news = asyncio.Event()
         self._waiting: deque[tuple[Stream, bytes]] = deque()
@@ -111,6 +118,7 @@ class LocalContext:
         """Run code in the context; see `sandql.providers.base.Context`."""
         self._number += 1
         self._begun = self._interrupt_at_begin = False
+        self._stray = 0
         kept = KeptOutput(request.limits.output_bytes)
         clock = self._clock = _Clock(self._engine, self._cell, request.limits.wall_ms / 1000)
         seq, answer, sending, finished = 1, None, None, False
@@ -118,6 +126,8 @@ class LocalContext:
             before = await self.spent()
             if not self.alive:
                 raise Conflict("contextId: this context has ended; restart it, or make another")
+            if self.run.unsent_bytes > _MOST_UNREAD:
+                self._engine.kill(self._cell, "SANDBOX_LOST")
             began = perf_counter()
             message = json.dumps({"id": self._number, "code": request.code.decode()}).encode()
             sending = asyncio.ensure_future(self.run.send(len(message).to_bytes(4, "little") + message))
@@ -203,16 +213,17 @@ class LocalContext:
         try:
             self._read_channel()
             while (said := self._take_frame()) is not None:
-                answer = json.loads(said)
-                if not isinstance(answer, dict):
+                found = _parsed(said)
+                if found.get("id") == self._number and "begun" not in found:
+                    return found
+                self._stray += 1
+                if self._stray > _MOST_STRAY:
                     raise _NoAnswer
-                found = cast("dict[str, Any]", answer)
                 if found.get("id") != self._number:  # what was left of one that was given up
                     continue
-                if "begun" not in found:
-                    return found
                 self._begun, self._insists = True, found.get("insist") is True
                 if self._interrupt_at_begin:
+                    self._interrupt_at_begin = False
                     self.interrupt()
             return None
         except (_NoAnswer, ValueError, RecursionError):
@@ -232,7 +243,7 @@ class LocalContext:
         return frame
 
     def _read_channel(self) -> None:
-        while len(self._answers) <= _MOST_ANSWER:
+        for _ in range(_READS if len(self._answers) < _MOST_ANSWER + 4 else 0):
             try:
                 data = os.read(self._channel.fd, _READ_BYTES)
             except BlockingIOError:
@@ -317,6 +328,17 @@ def _too_long(limits: Limits) -> Problem:
     return Problem("TIMED_OUT", f"the code ran longer than its {limits.wall_ms} ms; ask for a longer timeout, or do less")
 
 
+def _parsed(frame: bytes) -> dict[str, Any]:
+    """What a frame says. All else waits while it is parsed, so what says more than a driver does is not. Raises ValueError, _NoAnswer."""
+    bare = frame.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left of the quotes are the ends of strings
+    if bare.count(b'"') > 2 * _MOST_STRINGS or sum(map(len, bare.split(b'"')[::2])) > _MOST_STRUCTURE:
+        raise _NoAnswer
+    answer = json.loads(frame)
+    if not isinstance(answer, dict):
+        raise _NoAnswer
+    return cast("dict[str, Any]", answer)
+
+
 def _read_answer(answer: dict[str, Any]) -> tuple[Verdict, tuple[RichResult, ...], ExecutionException | None]:
     """What a driver says, as far as it makes sense: it may be forged."""
     results: list[RichResult] = []
@@ -324,7 +346,7 @@ def _read_answer(answer: dict[str, Any]) -> tuple[Verdict, tuple[RichResult, ...
         for kind, told in _members(shown):
             if isinstance(told, list) and len(cast("list[Any]", told)) == 2:
                 data, encoding = cast("list[Any]", told)
-                results.append(RichResult(number, str(kind)[:255], _text(data), "BASE64" if encoding == "BASE64" else "UTF8"))
+                results.append(RichResult(number, _text(kind)[:255], _text(data), "BASE64" if encoding == "BASE64" else "UTF8"))
     failed = answer.get("exception")
     exception = None
     if isinstance(failed, dict):

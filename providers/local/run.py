@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -84,6 +87,11 @@ class CellRun:
         if self._broken:
             raise BrokenPipeError
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much was given to `send` that the program has not read."""
+        return sum(len(data) for data in self._unsent)
+
     def close_input(self) -> None:
         """Let the program read the end of its input behind what was sent; idempotent."""
         if self._input_open:
@@ -106,10 +114,11 @@ class CellRun:
                 self._readers.add(fd, partial(self._read_output, fd, stream))
 
     def drain(self) -> None:
-        """Read what is left in the pipes of a program that has ended."""
+        """Read what is in the pipes now, of a program that has ended or said its last. Whoever goes on writing is not waited for."""
         for fd, stream in list(self._reading.items()):
-            while fd in self._reading and self._read_output(fd, stream):
-                pass
+            left = int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+            while left > 0 and (read := self._read_output(fd, stream)):
+                left -= read
 
     def close(self) -> None:
         """Stop reading and writing the cell's pipes, whose descriptors the cell's borrower closes."""
@@ -157,17 +166,17 @@ class CellRun:
             if not sent.done():
                 sent.set_result(None)
 
-    def _read_output(self, fd: int, stream: Stream) -> bool:
+    def _read_output(self, fd: int, stream: Stream) -> int:
         try:
             data = os.read(fd, _READ_BYTES)
         except BlockingIOError:
-            return False
+            return 0
         if data:
             self._on_output(stream, data)
-            return True
+            return len(data)
         self._readers.remove(fd)
         self._reading.pop(fd, None)
-        return False
+        return 0
 
     def _read_status(self) -> None:
         try:

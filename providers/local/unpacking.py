@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from sandql.providers.local.trees import walk
 from sandql.providers.local.writes import FOLDER, Writes, lstat, write_all
 
 _COPY_BYTES: Final = 256 << 10
-_MOST_HEAD_BYTES: Final = 1 << 20  # of one entry, long names and attributes included
+_MOST_HEAD_BYTES: Final = 256 << 10  # of one entry, long names and attributes included
+_MANY_DIGITS: Final = re.compile(rb"[0-9]{256}")  # no name is so long, and Pythons before 3.11.10 and 3.12.6 take quadratic time for them
 _MOST_GLOBAL_BYTES: Final = 64 << 10  # of attributes for all entries, which are kept
 _LAST_MTIME: Final = 1 << 33  # the year 2242: every file system takes it
 _BROKEN: Final = (tarfile.TarError, EOFError, ValueError, ArithmeticError, LookupError, RecursionError, TypeError, zlib.error)
@@ -66,11 +68,13 @@ class _Forward:
         self._most = most
         self._at = 0
         self._granted = 0
+        self._in_head = True
         self._last = b""
 
-    def grant(self, size: int) -> None:
-        """Let so many bytes be read from now on."""
+    def grant(self, size: int, *, head: bool = True) -> None:
+        """Let so many bytes be read from now on: of the head of an entry, or of its content."""
         self._granted = size
+        self._in_head = head
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes."""
@@ -78,6 +82,8 @@ class _Forward:
             raise tarfile.ReadError(f"the head of an entry has more than {_MOST_HEAD_BYTES} bytes")
         self._granted -= size
         self._last = self._take(size)
+        if self._in_head and _MANY_DIGITS.search(self._last):
+            raise tarfile.ReadError("the head of an entry is broken")
         return self._last
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -132,7 +138,7 @@ def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, forward: _
                 writes.give_link(folder_fd, parts[-1])
             else:
                 room(member.size, 1)
-                forward.grant(member.size)
+                forward.grant(member.size, head=False)
                 _unpack_file(archive, member, folder_fd, parts[-1], writes)
         finally:
             os.close(folder_fd)

@@ -184,6 +184,8 @@ class Watch:
         before = from_folder.path_of(from_name)
         self._leave(folder, name)  # what it took the place of
         moved = self._leave(from_folder, from_name, drop=False)
+        if self.is_lost:
+            return  # all is looked at anew; what is known by old news may not be put together, not even without a circle
         self._news.note(ChangeKind.MOVED, folder.path_of(name), is_folder, before)
         self._keep_name(folder, name)
         if moved is not None:

@@ -274,6 +274,7 @@ def _count(root: int) -> tuple[int, int]:
                 elif info.st_nlink > 1:
                     identity = (info.st_dev, info.st_ino)
                     if identity in linked:
+                        used_inodes += 1  # a name takes as long to look at as a file does
                         continue
                     linked.add(identity)
                 used_bytes += info.st_blocks * BLOCK_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from sandql.resolvers import code, executions, sandboxes
 from sandql.resolvers.operations import CreateSandbox, ExecuteCode, RunCommand
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.sandboxes.executions import Executions
+from sandql.store import key_rows
 from tests.support.engine import until
 from tests.support.executions import text_of, until_printed, watched
 from tests.support.house import ALICE, BOB, open_house
@@ -115,3 +117,16 @@ async def test_a_key_of_a_start_is_not_one_of_a_run(house: Sandboxes) -> None:
     await watched(house, await code.start(house, ALICE, asked, "started"))
     with pytest.raises(Conflict, match="idempotencyKey"):
         await code.execute(house, ALICE, asked, "started")
+
+
+async def test_a_key_that_another_server_lets_go_of_meanwhile_is_taken(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Played: between the two questions of a claim another server would have to free the key."""
+    claim, taken = key_rows.claim, [True]
+
+    async def once_taken(*arguments: Any) -> bool:
+        return False if taken and taken.pop() else await claim(*arguments)
+
+    monkeypatch.setattr(key_rows, "claim", once_taken)
+    asked = ExecuteCode("import random\nprint(random.random())", "python")
+    first = await code.execute(house, ALICE, asked, "freed")
+    assert await code.execute(house, ALICE, asked, "freed") == first

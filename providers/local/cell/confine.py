@@ -135,6 +135,7 @@ class Confinement:
         script.add_write(b"/proc/self/gid_map", (ids, _IDS_SIZE))
         script.add_write(b"/proc/self/uid_map", (ids, _IDS_SIZE))
         script.add_write(b"/proc/sys/user/max_inotify_instances", b"8")  # its zygote has 128 for all cells
+        script.add_write(b"/proc/sys/user/max_inotify_watches", b"4096")  # the host has some ten thousands or more, the server's own among them
         _add_pipes(script, (job_w, out_r, err_r, status_r))
         script.add("openat", AT_FDCWD, b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0)
         _add_limits(script, config["limits"][config["grouped"]])  # from here on it may be able to open nothing
@@ -235,11 +236,11 @@ def _capabilities():
 
 
 def set_zygote_limits():
-    """What every cell inherits: no core file, little locked memory, few queued signals and messages."""
+    """What every cell inherits: no core file, little locked memory, few queued signals, and little of the 800 KiB a user has for POSIX queues."""
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 65_536),
-        (resource.RLIMIT_MSGQUEUE, 65_536),
+        (resource.RLIMIT_MSGQUEUE, 4_096),
         (resource.RLIMIT_SIGPENDING, 256),
     ):
         _lower(kind, value)

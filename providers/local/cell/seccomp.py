@@ -121,7 +121,8 @@ _LOOKED_AT: dict[str, tuple[int, int]] = {
 # several times cheaper than a whole filter for each cell.
 _MAKES_CELLS = ("unshare", "setns", "mount", "sethostname", "clone")
 
-_CLONE_NEW_ANY = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; clone has no NEWTIME
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone has no NEWTIME), and CLONE_PARENT: the zygote would have a child of it.
+_CLONE_REFUSED = 0x7E028000
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_TYPE_MASK, _SOCK_STREAM, _SOCK_DGRAM = 0xF, 1, 2
 _IP_PROTOCOLS = (0, 6, 17)  # the type's own, TCP, UDP: not ICMP, SCTP, L2TP, MPTCP
@@ -192,7 +193,7 @@ def _socket() -> _Block:
 def _look(name: str) -> _Block:
     """The block that judges a call of `_LOOKED_AT` by its arguments."""
     if name == "clone":
-        return _argument(0) + _any_bit(_CLONE_NEW_ANY, _answer(_EPERM), _ALLOW)
+        return _argument(0) + _any_bit(_CLONE_REFUSED, _answer(_EPERM), _ALLOW)
     if name == "socket":
         return _socket()
     if name == "socketpair":

@@ -47,6 +47,7 @@ class Zygote:
         self.config = config
         self.template = template
         self.programs = programs  # the template of cells of that kind
+        self.templates = {found.pid for found in (template, programs) if found is not None}
         self.control = _socket.socket(fileno=CONTROL_FD)
         self.cells = {}  # id → _Cell
         self.mains = {}  # pid of a cell's first program → id
@@ -155,8 +156,10 @@ class Zygote:
                 return
             if pid == 0:
                 return
+            if pid in self.templates:
+                os._exit(1)  # the supervisor starts another zygote
             if pid not in self.mains:
-                os._exit(1)  # a template: the supervisor starts another zygote
+                continue  # what a program may have made of itself must not end the others
             cell_id = self.mains.pop(pid)
             cell = self.cells.pop(cell_id)
             oom = cell.oom_fd >= 0 and os.WIFSIGNALED(status) and _oom_kills(cell.oom_fd) > cell.oom_before

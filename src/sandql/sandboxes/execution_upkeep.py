@@ -64,6 +64,8 @@ class ExecutionUpkeep:
                 await self.sweep()
             except (SandqlError, OSError) as error:
                 _log.warning("ended executions cannot be removed now", error=str(error))
+            except Exception:
+                _log.exception("ended executions could not be removed; it is tried again")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._grown.wait(), _EVERY_S)
 

@@ -95,6 +95,7 @@ class Executions:
         running = Running(id_, caller.subject, asyncio.get_running_loop().create_future())
         self._running[id_] = running
         running.task = asyncio.create_task(self._run(running, opening))
+        running.task.add_done_callback(lambda _: running.refuse(ProviderUnavailable(_ENDING)))  # it may be cancelled before its first step
         return await asyncio.shield(running.started)
 
     async def find(self, caller: Caller, id_: str) -> KeptExecution:

@@ -75,9 +75,10 @@ class Keys:
 
     async def _claim(self, owner: str, key: str, row: key_rows.KeyRow) -> key_rows.KeyRow | None:
         async def claim(connection: AsyncConnection) -> key_rows.KeyRow | None:
-            if await key_rows.claim(connection, owner, key, row, time.time()):
-                return None
-            return await key_rows.find(connection, owner, key)
+            while not await key_rows.claim(connection, owner, key, row, time.time()):
+                if (found := await key_rows.find(connection, owner, key)) is not None:
+                    return found  # else another server has just let go of it
+            return None
 
         return await self._database.write(claim)
 

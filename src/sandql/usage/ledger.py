@@ -202,8 +202,8 @@ class Ledger:
 
     def _told_it(self, telling: asyncio.Task[None]) -> None:
         self._telling.discard(telling)
-        if not telling.cancelled():
-            telling.exception()  # it is for whoever asked, if that one is still there
+        if not telling.cancelled() and telling.exception() is not None:  # that is for whoever asked, if that one is still there
+            asyncio.get_running_loop().call_later(_OUTAGE_S, self._wake.set)
 
     async def sums(self, owner: str, first_day: str, last_day: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Used]]:
         """What an owner used in these days, by these columns, with what ended just now. Raises ResourceError."""
@@ -252,7 +252,8 @@ class Ledger:
             owing = any(
                 allotment.waiting and allotment.owed != NOTHING for allotment in self._allotments.values()
             )  # to be known before more is asked for
-            if self._batch is None and (due or owing or now or last):
+            is_old = self._batch is not None
+            if not is_old and (due or owing or now or last):
                 self._batch = self._new_batch(last=last)
             asks = [ask for allotment in self._allotments.values() if (ask := _ask(allotment)) is not None]
             waiters = {ask.key: list(self._allotments[ask.key].waiting) for ask in asks}
@@ -265,6 +266,8 @@ class Ledger:
                 self._failed(asks, waiters, error)
                 raise
             self._batch = None
+            if is_old:
+                self._wake.set()  # what ended since it was made may have been due meanwhile
             if batch is not None:
                 self._told = batch.after
                 for owner in {key.owner for key in batch.used}:

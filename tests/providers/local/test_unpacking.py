@@ -128,6 +128,7 @@ END = bytes(1024)
         pytest.param(gz(header("a\0b"), pax(b"x", ("path", "a\0b")), header()), id="a NUL"),
         pytest.param(gz(pax(b"x", ("path", "../up")), header()), id="dots in an attribute"),
         pytest.param(gz(pax(b"x", ("size", "-1")), header(), END), id="a size below nothing"),
+        pytest.param(gz(pax(b"x", ("comment", "1" * 256)), header(), END), id="more digits than any name has"),
         pytest.param(gz(pax(b"x", ("mtime", "nan")), header(), END), id="a time that is none"),
         pytest.param(gz(pax(b"x", ("mtime", "1e400")), header(), END), id="a time without end"),
         pytest.param(gz(header("a", tarfile.LNKTYPE, linkname="/etc/passwd")), id="a hard link"),
