@@ -23,7 +23,7 @@ async def create_api_key(sandboxes: Sandboxes, caller: Caller, asked: NewApiKey)
     if caller.tenant is not None:
         if asked.tenant not in (None, caller.tenant):
             raise Forbidden(f"tenant: an administrator of {caller.tenant!r} makes keys of that tenant only; leave it out")
-        if asked.plan not in (_DEFAULT_PLAN, caller.plan):
+        if asked.plan not in _plans(caller):
             raise Forbidden(f"plan: an administrator of a tenant gives {_DEFAULT_PLAN!r} or its own plan, {caller.plan!r}")
         asked = replace(asked, tenant=caller.tenant)
     return await sandboxes.durable.api_keys.create(asked, caller.permissions)
@@ -44,4 +44,10 @@ async def revoke_api_key(sandboxes: Sandboxes, caller: Caller, id_: str) -> ApiK
 @guarded(Kind.QUERY, Permission.ADMINISTER)
 async def rotate_api_key(sandboxes: Sandboxes, caller: Caller, id_: str, grace_s: float) -> IssuedApiKey:
     """Make a key in the place of another, which is valid for some seconds more. Raises NotFound, BadRequest, Forbidden."""
-    return await sandboxes.durable.api_keys.rotate(id_, caller.tenant, grace_s, caller.permissions)
+    plans = None if caller.tenant is None else _plans(caller)
+    return await sandboxes.durable.api_keys.rotate(id_, caller.tenant, grace_s, caller.permissions, plans)
+
+
+def _plans(caller: Caller) -> tuple[str, ...]:
+    """What an administrator of a tenant may give."""
+    return (_DEFAULT_PLAN, caller.plan)

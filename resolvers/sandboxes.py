@@ -119,6 +119,8 @@ def _check(asked: CreateSandbox, sandboxes: Sandboxes, caller: Caller) -> Wish:
     provider = sandboxes.provider(caller, asked.provider)
     if asked.name is not None and not _NAME.match(asked.name):
         raise BadRequest(f"name: must match {_NAME.pattern[:-2]}, got {asked.name[:100]!r}")
+    if asked.template is not None and not _NAME.match(asked.template):  # before it is kept
+        raise BadRequest(f"template: must match {_NAME.pattern[:-2]}, got {asked.template[:100]!r}")
     limits = check_limits(caller, asked.limits, None, settings, of_sandbox=True)
     spec = SandboxSpec(asked.template or DEFAULT_TEMPLATE, limits, check_env(asked.env))
     metadata = _check_metadata(asked.metadata)

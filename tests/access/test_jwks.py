@@ -161,6 +161,7 @@ async def test_what_is_no_public_key_is_passed_over() -> None:
 
     with running_issuer() as issuer:
         bad = [OCT.as_dict(private=True) | {"kid": "secret"}, OTHER_EC.as_dict(private=True), {"kty": "RSA"}, {"kty": ["EC"]}, 7, None, {}]
+        bad += [OTHER_EC.as_dict(private=False) | {"alg": ["ES256"]}]
         issuer.body = json.dumps({"keys": [*bad, EC.as_dict(private=False) | {"kid": "old"}]}).encode()
         await with_keys(issuer, test)
 

@@ -129,3 +129,6 @@ def test_a_narrow_role_grants_no_wide_one_and_a_tenant_no_other_plan(tmp_path: P
         for plan, allowed in (("unlimited", False), ("enterprise", False), ("pro", True), ("free", True)):
             query = f'mutation {{ createApiKey(name: "k", subject: "s", role: "same", plan: "{plan}") {{ secret }} }}'
             assert ("errors" not in ask(server, admin, query)) is allowed, plan
+            made = ask(server, token(role="tadmin", tenant="acme", plan=plan), query)["data"]["createApiKey"]["secret"]
+            rotated = ask(server, admin, f'mutation {{ rotateApiKey(id: "{made.split("_")[1]}") {{ secret }} }}')
+            assert ("errors" not in rotated) is allowed, plan

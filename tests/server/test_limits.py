@@ -86,6 +86,9 @@ def test_fragments_in_a_circle_are_refused(post: Post) -> None:
         "{ readFile(path: " + "{a: " * 600 + "1" + "}" * 600 + ") { size } }",
         "{ __typename }" + " #\n" * 3000,
         "{ __typename " + "@include(if: true) " * 600 + "}",
+        "{ " + "viewer { id } " * 480 + "}",
+        "{ " + "... { viewer { id } } " * 300 + "}",
+        "{ " + "__typename " * 1900 + "}",
     ],
 )
 def test_documents_nested_or_long_without_sense_are_refused(served: TwinServer, post: Post, query: str) -> None:

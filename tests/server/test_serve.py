@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,25 @@ def test_a_head_over_its_bound_is_431(connection: socket.socket) -> None:
     connection.sendall(b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nX-A: ")
     connection.sendall(b"a" * (HEADER_BYTES + 1))
     assert read_all(connection).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("line", [b"x-a: " + b"a" * 1000 + b"\r\n", b"a" * 1000], ids=["many", "one"])
+def test_what_comes_behind_a_body_has_a_bound(connection: socket.socket, line: bytes) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head + b"1\r\n{\r\n0\r\n" + (b"" if line.endswith(b"\n") else b"x-a: "))
+    with suppress(ConnectionResetError, BrokenPipeError):  # closed by the server, with more on its way
+        for _ in range(20 * HEADER_BYTES // len(line)):
+            connection.sendall(line)
+        read_all(connection)
+
+
+def test_a_trailer_is_no_header(connection: socket.socket) -> None:
+    body = b'{"query":"{ __typename }"}'
+    head = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head + b"%x\r\n" % len(body) + body + b"\r\n0\r\nx-request-id: from-a-trailer\r\n\r\n")
+    answer = read_until(connection, b'"Query"')
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"from-a-trailer" not in answer
 
 
 def test_a_body_that_does_not_end_is_408(served: TwinServer, connection: socket.socket) -> None:

@@ -56,6 +56,8 @@ def test_a_form_needs_a_header_that_a_foreign_page_cannot_send(served: TwinServe
         ({"query": UPLOAD, "variables": {"file": None, "path": "up/x"}}, {"f": ["variables.path"]}),
         ({"query": UPLOAD, "variables": {"file": None, "path": "up/x"}}, {"f": ["variables.nope"]}),
         ({"query": UPLOAD, "variables": {"file": None, "path": "up/x"}}, {"f": ["query"]}),
+        ({"query": UPLOAD, "variables": None}, {"f": ["variables"]}),
+        ([{"query": UPLOAD, "variables": None}], {"f": ["0.variables"]}),
         ({"query": None, "variables": {"file": None, "path": "up/x"}}, {"f": ["query"]}),
         ({"query": UPLOAD, "variables": {"file": None, "path": "up/x"}}, {"f": []}),
         ({"query": UPLOAD, "variables": {"file": None, "path": "up/x"}}, {"f": "variables.file"}),

@@ -160,7 +160,8 @@ async def test_a_rotated_key_makes_way_for_a_new_one(database_url: str, tmp_path
 async def test_a_tenant_has_to_do_with_its_own_keys_only(database_url: str, tmp_path: Path) -> None:
     async with opened(database_url, tmp_path) as (_, keys):
         issued = await keys.create(ASKED)
-        for work in (keys.revoke(issued.key.id, "other"), keys.rotate(issued.key.id, "other"), keys.revoke("nothing", None)):
+        unknown = [keys.revoke(id_, None) for id_ in ("nothing", "\ud800", "\0", "")]
+        for work in (keys.revoke(issued.key.id, "other"), keys.rotate(issued.key.id, "other"), *unknown):
             with pytest.raises(NotFound):
                 await work
         assert (await keys.page("other", 10)).items == []

@@ -121,12 +121,14 @@ class ApiKeys:
         self._known.pop(id_, None)
         return replace(key, revoked_at=now if key.revoked_at is None else key.revoked_at)
 
-    async def rotate(self, id_: str, tenant: str | None, grace_s: float = 0.0, within: Permissions | None = None) -> IssuedApiKey:
+    async def rotate(
+        self, id_: str, tenant: str | None, grace_s: float = 0.0, within: Permissions | None = None, plans: Collection[str] | None = None
+    ) -> IssuedApiKey:
         """Make a key for what another is for; that one is valid for `grace_s` more. It expires when the other would have.
 
         Raises:
             NotFound: there is no such key, or it is not valid any more.
-            Forbidden: it grants what is not in `within`.
+            Forbidden: it grants what is not in `within`, or a plan that is not in `plans`.
         """
         if not 0 <= grace_s <= MAX_LIFETIME_S:
             raise BadRequest(f"grace: must be 0 to {MAX_LIFETIME_S} seconds, got {grace_s:g}")
@@ -135,6 +137,8 @@ class ApiKeys:
         if not old.is_valid(now):
             raise NotFound("id: this key is not valid any more; make another")
         self._check_within(old.role, old.scopes, within)
+        if plans is not None and old.plan not in plans:
+            raise Forbidden(f"plan: the key has {old.plan!r}, and you may give {' or '.join(map(repr, plans))}; make another key")
         lifetime_s = None if old.expires_at is None else old.expires_at - now
         issued = _issue(NewApiKey(old.name, old.subject, old.role, old.plan, old.tenant, old.scopes, lifetime_s))
         await self._store.write(partial(_replace, key=issued.key, old=id_, end=now + grace_s, revoked=grace_s == 0))
@@ -169,7 +173,7 @@ class ApiKeys:
             self._used = used | self._used
 
     async def _owned(self, id_: str, tenant: str | None) -> ApiKey:
-        key = await self._store.read(lambda connection: api_key_rows.find(connection, id_))
+        key = await self._store.read(lambda connection: api_key_rows.find(connection, id_)) if is_name(id_) else None
         if key is None or (tenant is not None and key.tenant != tenant):
             raise NotFound("id: there is no API key with this id; list them to see which there are")
         return key

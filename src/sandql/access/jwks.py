@@ -72,7 +72,7 @@ class JwksKeys:
             if not isinstance(written, dict) or "keys" not in written:
                 raise UnusableKeyError("it is not a JWK set")
             keys, refused = read_jwk_set(cast("dict[str, object]", written))
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RecursionError) as error:
+        except Exception as error:  # whatever an issuer says: they are fetched again, and trusted no longer than that
             self._failed(error)
             return
         self._fetched_at = time.monotonic()

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from sandql.access.callers import ENDED, Authenticator
-from sandql.core.errors import SandqlError, Unauthenticated
+from sandql.core.errors import Unauthenticated
 from sandql.core.values import Caller
 
 CHECK_S: Final = 2.0
@@ -66,7 +66,7 @@ class CredentialWatch:
             await self._authenticator.authenticate(self._credential, None)
         except Unauthenticated:
             self._end()
-        except SandqlError:
+        except Exception:  # whatever it is: that the credential is valid is not known, and it is asked again
             self._unknown += 1
             if self._unknown >= _UNKNOWN_CHECKS:
                 self._end()

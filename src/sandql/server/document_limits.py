@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from sandql.schema.costs import FIELD_COST, NESTED_COSTS, PAGED, PAGED_DEFAULT, 
 
 # Introspection is as deep as a client's tool makes it; a rule of graphql-core bounds how often it may go in circles.
 _INTROSPECTION = frozenset({"__schema", "__type"})
+# Validation compares every two fields of one name, and what is below them.
+_MOST_OF_A_NAME = 300
+_MOST_PARENTS_OF_A_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +94,26 @@ def _items(field: FieldNode) -> int:
     return PAGED_DEFAULT
 
 
-def _aliases(selection_set: SelectionSetNode) -> Iterator[int]:
+def _fields(selection_set: SelectionSetNode) -> Iterator[FieldNode]:
     for selection in selection_set.selections:
         if isinstance(selection, FieldNode):
-            yield selection.alias is not None
+            yield selection
         if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
-            yield from _aliases(selection.selection_set)
+            yield from _fields(selection.selection_set)
 
 
 def check_document(document: DocumentNode, settings: Settings) -> dict[str | None, int]:
     """The cost of each operation of a document, by its name.
 
     Raises:
-        QueryTooCostly: the document has too many aliases, or an operation is too deep or costs too much.
+        QueryTooCostly: the document has too many aliases or fields of one name, or an operation is too deep or costs too much.
     """
     executable = [node for node in document.definitions if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode)]
-    aliases = sum(alias for node in executable for alias in _aliases(node.selection_set))
-    _check("aliases", aliases, settings.query_aliases)
+    fields = [field for node in executable for field in _fields(node.selection_set)]
+    _check("aliases", sum(field.alias is not None for field in fields), settings.query_aliases)
+    for few, most in ((False, _MOST_OF_A_NAME), (True, _MOST_PARENTS_OF_A_NAME)):
+        names = Counter((field.alias or field.name).value for field in fields if not few or field.selection_set is not None)
+        _check("fields of one name", max(names.values(), default=0), most)
     measure = _Measure({node.name.value: node for node in executable if isinstance(node, FragmentDefinitionNode)})
     costs: dict[str | None, int] = {}
     for node in executable:

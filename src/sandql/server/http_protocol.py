@@ -25,6 +25,7 @@ class HttpProtocol(HttpToolsProtocol):
     header_s = HEADER_S
     _head_timer: TimerHandle | None = None
     _head_bytes = 0
+    _useless_bytes = 0
     _in_head = True
 
     def connection_made(self, transport: object) -> None:
@@ -34,7 +35,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and hold the head of a request to its bounds."""
+        """Take what came, and hold the head of a request to its bounds, and what comes beside its body: trailers, and the heads of chunks."""
+        self._useless_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing() or self.transport.get_protocol() is not self:
             return  # it is over, or a WebSocket now
@@ -43,6 +45,9 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head_bytes > HEADER_BYTES:
                 self._refuse(_TOO_LARGE)
                 return
+        elif self._useless_bytes > HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
+            return
         elif self._is_answering():
             return
         # Here the client is to begin, or to end, a head; the base class stopped its own clock at the first byte. The rest of
@@ -52,6 +57,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over as it was."""
+        if self._is_answering():  # nobody would see that the client of that request goes
+            self.transport.abort()
+            return
         self.transport = cast(JoinedHead, self.transport).transport
         super().handle_websocket_upgrade()
 
@@ -64,8 +72,24 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Its head is here."""
         self._in_head = False
+        self._useless_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of its head. What comes behind the body is not kept: the base class would add it to the head's."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of its body."""
+        self._useless_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of it is here."""
+        self._useless_bytes = 0
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""

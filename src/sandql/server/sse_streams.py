@@ -17,6 +17,7 @@ from sandql.server.operation_tasks import OperationTasks
 _WAITING: Final = 2  # events ready to be sent; an operation goes on when there is room for its next
 _SHARES: Final = 2  # of all streams, of which a caller has one at most
 _TOKEN_BYTES: Final = 32
+_UNKNOWN: Final = "no event stream of yours has this token; reserve one with PUT"
 
 
 def next_event(id_: str, result: Mapping[str, Any]) -> bytes:
@@ -36,6 +37,7 @@ class EventStream:
         self.caller = caller
         self.operations = OperationTasks(max_operations)
         self.is_open = False
+        self.is_over = False
         self._events: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
         self._unfinished: set[str] = set()
 
@@ -44,7 +46,10 @@ class EventStream:
         await self._events.put(next_event(id_, result))
 
     def start(self, id_: str, work: Coroutine[None, None, None]) -> None:
-        """Run `work` as the operation of that id. Raises as `OperationTasks.start`."""
+        """Run `work` as the operation of that id. Raises as `OperationTasks.start`, and NotFound: the stream is over."""
+        if self.is_over:  # since it was found
+            work.close()
+            raise NotFound(_UNKNOWN)
         self.operations.start(id_, work)
         self._unfinished.add(id_)
 
@@ -100,7 +105,7 @@ class EventStreams:
         """The stream of that token. Raises NotFound."""
         stream = self._streams.get(token)
         if stream is None or stream.caller.subject != caller.subject:
-            raise NotFound("no event stream of yours has this token; reserve one with PUT")
+            raise NotFound(_UNKNOWN)
         return stream
 
     @asynccontextmanager
@@ -119,10 +124,13 @@ class EventStreams:
             try:
                 yield stream
             finally:
-                del self._streams[token]  # first, so that no operation starts while they are being ended
+                self._forget(token)  # first, so that no operation starts while they are being ended
 
     def _drop_unopened(self, token: str) -> None:
         stream = self._streams.get(token)
         if stream is not None and not stream.is_open:
-            del self._streams[token]
+            self._forget(token)
             stream.operations.cancel()
+
+    def _forget(self, token: str) -> None:
+        self._streams.pop(token).is_over = True

@@ -73,7 +73,7 @@ def _set(operations: dict[str, Any] | list[Any], path: str, content: bytes) -> N
     """Put a file's bytes in place of the null at a path as `variables.files.0`, or `0.variables.file` in a batch."""
     refused = BadRequest(f"map: {path[:100]!r} must lead to a null in the variables of operations")
     parts = path.split(".")
-    if "variables" not in parts[: 1 + isinstance(operations, list)] or len(parts) > 32:
+    if "variables" not in parts[: 1 + isinstance(operations, list)] or parts.index("variables") == len(parts) - 1 or len(parts) > 32:
         raise refused
     target: Any = operations
     try:
