@@ -43,6 +43,13 @@ class _Folder:
     names: set[str] = field(default_factory=set[str])
     below: dict[str, _Folder] = field(default_factory=dict[str, "_Folder"])
 
+    def is_in(self, other: _Folder) -> bool:
+        """Whether it is that folder, or one below."""
+        folder: _Folder | None = self
+        while folder is not None and folder is not other:
+            folder = folder.parent
+        return folder is other
+
     def path_of(self, name: str) -> str:
         """The path of a name in it."""
         parts = [name]
@@ -184,11 +191,12 @@ class Watch:
         before = from_folder.path_of(from_name)
         self._leave(folder, name)  # what it took the place of
         moved = self._leave(from_folder, from_name, drop=False)
-        if self.is_lost:
-            return  # all is looked at anew; what is known by old news may not be put together, not even without a circle
         self._news.note(ChangeKind.MOVED, folder.path_of(name), is_folder, before)
         self._keep_name(folder, name)
-        if moved is not None:
+        if moved is not None and folder.is_in(moved):  # by old news, of folders that were moved again since
+            self.is_lost = True
+            self._drop(moved)
+        elif moved is not None:
             moved.parent, moved.name = folder, name
             folder.below[name] = moved
         elif is_folder:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket as sockets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,9 @@ def _say(server: TwinServer, *messages: dict[str, Any], headers: dict[str, str] 
     url = server.url.replace("http:", "ws:")
     heard: list[Any] = []
     with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=headers, proxy=None, close_timeout=1) as connection:
-        for message in messages:
-            connection.send(json.dumps(message))
+        with suppress(ConnectionClosed):  # it may be closed because of an earlier one, which is heard below
+            for message in messages:
+                connection.send(json.dumps(message))
         try:
             while not heard or heard[-1]["type"] != "complete":
                 heard.append(json.loads(connection.recv(10)))

@@ -271,15 +271,15 @@ def test_any_path_is_refused_or_stays_inside(path: str, content: bytes, root: Pa
 # --- quota -------------------------------------------------------------------
 
 
-def test_usage_counts_disk_and_names_once(root: Path, workspace: Workspace) -> None:
+def test_usage_counts_disk_once_and_each_name(root: Path, workspace: Workspace) -> None:
     assert workspace.usage() == (0, 0)
     (root / "one").write_bytes(b"x" * 10_000)
     once = workspace.usage()
     os.link(root / "one", root / "two")
-    assert workspace.usage() == once
+    assert workspace.usage() == (once[0], 2)
     with open(root / "sparse", "wb") as file:
         file.truncate(1 << 40)
-    assert workspace.usage() == (once[0], 2)
+    assert workspace.usage() == (once[0], 3)
     assert once[0] >= 10_000
 
 
