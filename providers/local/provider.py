@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from sandql.core.kept import DEFAULT_TEMPLATE, SandboxSpec, Template
 from sandql.core.limits import widest_limits
 from sandql.core.load import Load
@@ -44,6 +46,8 @@ _FDS_WANTED: Final = 1 << 16
 _SCRIPTS: Final = "/.sandql"
 _NODE_WAITER: Final = f"{_SCRIPTS}/wait.cjs"
 _IN_PYTHON_PREFIX: Final = ("/usr/", "/bin/", "/lib")
+
+_log: Final = structlog.get_logger()
 
 
 class LocalProvider:
@@ -254,8 +258,11 @@ class LocalProvider:
 
     async def _sweep_homes(self) -> None:
         while True:
-            await asyncio.to_thread(self._homes.remove_idle, self._settings.home_idle_s)
-            await self._template_engines.end_idle()
+            try:
+                await asyncio.to_thread(self._homes.remove_idle, self._settings.home_idle_s)
+                await self._template_engines.end_idle()
+            except Exception:
+                _log.exception("idle homes could not be removed; it is tried again")
             await asyncio.sleep(_HOME_SWEEP_S)
 
 

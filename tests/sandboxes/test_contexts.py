@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from sandql.core.contexts import ContextStatus
+from sandql.core.contexts import ContextInfo, ContextStatus
 from sandql.core.errors import BadRequest, Conflict, NotFound, RateLimited, ResourceError, SandqlError, Unsupported
+from sandql.core.terminals import TerminalInfo
 from sandql.core.values import Completed, Event, Execution, Outcome, Signal, Started
-from sandql.resolvers import code, contexts, executions, files, sandboxes
-from sandql.resolvers.operations import AskedLimits, CreateContext, CreateSandbox, ExecuteCode
+from sandql.resolvers import code, contexts, executions, files, sandboxes, terminals
+from sandql.resolvers.operations import AskedLimits, CreateContext, CreateSandbox, CreateTerminal, ExecuteCode
 from sandql.sandboxes.borrow import Sandboxes
 from tests.support.engine import open_descriptors, settled, until
 from tests.support.house import ALICE, BOB, open_house
@@ -364,3 +366,23 @@ async def test_a_context_lives_in_its_sandbox_and_no_longer_than_it() -> None:
         assert await until(lambda: not house.durable.contexts.list(ALICE, "home")), "one that nobody uses is closed"
         with pytest.raises(NotFound):
             await second.run("1")
+
+
+@pytest.mark.parametrize("kind", ["context", "terminal"])
+async def test_who_leaves_while_it_opens_and_asks_again_gets_that_one(kind: str) -> None:
+    async with open_house() as house:
+        asked: Callable[[], Awaitable[ContextInfo | TerminalInfo]]
+        if kind == "context":
+            asked = partial(contexts.create_context, house, ALICE, CreateContext("python"), "again")
+            opened = house.durable.contexts._open  # pyright: ignore[reportPrivateUsage]  # what is being opened shows nowhere else
+        else:
+            asked = partial(terminals.create_terminal, house, ALICE, CreateTerminal(), "again")
+            opened = house.durable.terminals._open  # pyright: ignore[reportPrivateUsage]  # as above
+        first = asyncio.ensure_future(asked())
+        assert await until(lambda: opened)
+        first.cancel()
+        await asyncio.wait([first])
+        ids = {(await asked()).id for _ in range(2)}
+        assert len(ids) == 1
+        serving = [task for task in asyncio.all_tasks() if f"{kind.capitalize()}s._run" in repr(task)]
+        assert len(serving) == 1

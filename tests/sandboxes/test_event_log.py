@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sandql.core.values import Output, Started, Stream
 from sandql.sandboxes import event_log
 from sandql.sandboxes.event_log import EventLog, LogReader, whole_characters
+from tests.support.engine import open_descriptors
 
 pytestmark = pytest.mark.unit
 
@@ -140,3 +141,16 @@ def test_bytes_that_are_no_text_lose_nothing(pieces: list[bytes]) -> None:
         assert len(held) <= 3
         parts.append(whole)
     assert b"".join(parts) + held == b"".join(pieces)
+
+
+def test_a_log_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "played")
+
+    before = open_descriptors()
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="played"):
+        EventLog(tmp_path / "ex", "ex_1")
+    monkeypatch.undo()
+    assert open_descriptors() == before
+    assert list(tmp_path.iterdir()) == []

@@ -110,11 +110,17 @@ async def test_a_program_that_never_reads_or_reads_no_more(house: Sandboxes) -> 
     sending = asyncio.ensure_future(executions.send_input(house, ALICE, deaf, "x" * (1 << 20), "UTF8"))
     await asyncio.sleep(0.2)
     assert not sending.done(), "it waits while the program does not read"
+    most = house.settings.stdin_bytes
+    together = [asyncio.ensure_future(executions.send_input(house, ALICE, deaf, "x" * (most // 2), "UTF8")) for _ in range(10)]
+    refused, _ = await asyncio.wait(together, timeout=0.5)
+    assert len(refused) >= 8, "what comes at the same time counts together"
+    assert all(isinstance(one.exception(), Conflict) for one in refused)
     for id_ in (plain, deaf):
         assert await executions.cancel_execution(house, ALICE, id_, Signal.KILL)
         assert not await asyncio.wait_for(_is_running(house, id_), 20)
-    with pytest.raises(Conflict):
-        await asyncio.wait_for(sending, 10)
+    for sent in (sending, *(one for one in together if one not in refused)):
+        with pytest.raises(Conflict):
+            await asyncio.wait_for(sent, 10)
 
 
 async def _is_running(house: Sandboxes, id_: str) -> bool:

@@ -25,6 +25,7 @@ from sandql.core.api_keys import ApiKey, IssuedApiKey, NewApiKey
 from sandql.core.errors import BadRequest, Forbidden, NotFound, ResourceError
 from sandql.core.log import get_logger
 from sandql.core.permissions import Permission, Permissions
+from sandql.core.tasks import pass_over_error
 from sandql.store import api_key_rows
 from sandql.store.paging import Page
 from sandql.store.store import Store
@@ -187,13 +188,9 @@ class ApiKeys:
         asking = self._asked.get(id_)
         if asking is None:  # of many who ask at the same time, one reads
             asking = self._asked[id_] = asyncio.create_task(self._read(id_))
-            asking.add_done_callback(lambda done: self._answered(id_, done))
+            asking.add_done_callback(lambda _: self._asked.pop(id_))
+            asking.add_done_callback(pass_over_error)
         return await asyncio.shield(asking)
-
-    def _answered(self, id_: str, done: asyncio.Task[ApiKey | None]) -> None:
-        self._asked.pop(id_, None)
-        if not done.cancelled():
-            done.exception()  # whoever waits has it; where nobody does any more, nobody misses it
 
     async def _read(self, id_: str) -> ApiKey | None:
         until = time.monotonic() + _KNOWN_S  # from before it was read

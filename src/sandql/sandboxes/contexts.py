@@ -85,6 +85,10 @@ class Contexts:
             QuotaExceeded: nothing is left of the caller's quota.
             Unsupported: the provider has none for this language.
         """
+        there = self._open.get(id_)
+        if there is not None and there.owner == caller.subject:  # whoever asked for it first is gone
+            await asyncio.shield(there.started)
+            return there.info()
         own = sum(opened.owner == caller.subject for opened in self._open.values())
         if own >= self._settings.max_contexts:
             raise ResourceError(f"contexts: at most {self._settings.max_contexts} at one time for a caller; close one first")

@@ -11,6 +11,7 @@ stops there, and whoever opens the log again cuts it off.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from pathlib import Path
 from typing import Final
@@ -39,7 +40,12 @@ class EventLog:
             self._open_again()
         else:
             folder.mkdir(mode=0o700, parents=True)
-            self.append(Started(1, run_id))
+            try:
+                self.append(Started(1, run_id))
+            except OSError:
+                self.close()
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
 
     def append(self, *events: Started | Output) -> None:
         """Write events, whose numbers follow on the last. Raises OSError: none of them was written."""

@@ -16,6 +16,7 @@ import structlog
 from sandql.core.errors import Conflict, NotFound, ProviderUnavailable, ResourceError, SandqlError
 from sandql.core.executions import ExecutionStatus, KeptExecution
 from sandql.core.settings import Settings
+from sandql.core.tasks import pass_over_error
 from sandql.core.values import HOME, Caller, Completed, Event, Isolation, Outcome, Output, Problem, RunRequest, Signal, Stream
 from sandql.providers.base import Program
 from sandql.sandboxes import execution_json
@@ -71,13 +72,9 @@ class Executions:
         """Do something in a task of the house, to its end, though whoever asked for it may be gone by then."""
         task = asyncio.create_task(work)
         self._going_on.add(task)
-        task.add_done_callback(self._gone_on)
+        task.add_done_callback(self._going_on.discard)
+        task.add_done_callback(pass_over_error)
         return task
-
-    def _gone_on(self, task: asyncio.Task[Any]) -> None:
-        self._going_on.discard(task)
-        if not task.cancelled():
-            task.exception()  # it is for whoever asked, if that one is still there
 
     async def start(self, caller: Caller, id_: str, opening: AbstractAsyncContextManager[Launch]) -> KeptExecution:
         """Start a program and leave it to itself; returns when it has its row. `opening` is entered here, and its errors are raised.
@@ -182,6 +179,7 @@ class Executions:
         running, program = await self._program(caller, id_)
         if running.input_bytes + len(data) > self._settings.stdin_bytes:
             raise Conflict(f"data: at most {self._settings.stdin_bytes} bytes may wait to be read; {running.input_bytes} do")
+        running.input_bytes += len(data)  # now: others may be about to ask
         try:
             async with asyncio.timeout(_INPUT_S):
                 await asyncio.shield(self.go_on(self._feed(running, program, data)))
@@ -191,7 +189,6 @@ class Executions:
 
     async def _feed(self, running: Running, program: Program, data: bytes) -> None:
         """Send input, which counts for as long as it is held here: whoever sent it may have gone away or given up."""
-        running.input_bytes += len(data)
         try:
             await program.send_input(data)
         finally:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sandql.access.grants import check_provider
 from sandql.core.errors import BadRequest, Conflict, NotFound, ProviderUnavailable, ResourceError
 from sandql.core.kept import DEFAULT_TEMPLATE, KeptSandbox, SandboxSpec, SandboxStatus
+from sandql.core.tasks import pass_over_error
 from sandql.core.values import HOME, Caller
 from sandql.providers.base import Provider
 from sandql.sandboxes.breaker import Breaker
@@ -233,13 +234,9 @@ class KeptSandboxes:
         """Work that goes on when whoever asked for it is gone."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._begun_ended)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(pass_over_error)
         return task
-
-    def _begun_ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # it is for whoever asked, if that one is still there
 
     def _touch(self, live: Live) -> None:
         live.touch()

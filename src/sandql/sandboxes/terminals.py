@@ -119,6 +119,10 @@ class Terminals:
         Raises:
             ResourceError: the caller has as many as there may be.
         """
+        there = self._open.get(id_)
+        if there is not None and there.owner == caller.subject:  # whoever asked for it first is gone
+            await asyncio.shield(there.started)
+            return there.info()
         own = sum(opened.owner == caller.subject and opened.end is None for opened in self._open.values())
         if own >= self._settings.max_terminals:
             raise ResourceError(f"terminals: at most {self._settings.max_terminals} at one time for a caller; close one first")
@@ -277,7 +281,11 @@ class Terminals:
         known = [opened.id for opened in self._open.values() if opened.owner == ended.owner and opened.end is not None]
         for id_ in known[: max(0, len(known) - self._settings.max_terminals)]:
             del self._open[id_]
-        asyncio.get_running_loop().call_later(self._settings.terminal_retention_s, self._open.pop, ended.id, None)
+        asyncio.get_running_loop().call_later(self._settings.terminal_retention_s, self._forget, ended)
+
+    def _forget(self, ended: _Open) -> None:
+        if self._open.get(ended.id) is ended:  # not one that was made by its key since
+            del self._open[ended.id]
 
     async def _close_idle(self, opened: _Open) -> None:
         idle_s = self._settings.terminal_idle_s

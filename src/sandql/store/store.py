@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sandql.core.tasks import pass_over_error
 from sandql.store.database import Database, open_database
 
 Value = TypeVar("Value")
@@ -47,8 +48,8 @@ class Store:
 
     async def settled(self) -> None:
         """Wait for what was begun: whoever asked for it may be gone, but it is not given up in the middle."""
-        while self._going:
-            await asyncio.wait([_here(going) for going in self._going])
+        while waited := list(self._going):  # the store's thread takes from it
+            await asyncio.wait([_here(going) for going in waited])
 
     async def _run(self, kind: str, work: Coroutine[Any, Any, Value]) -> Value:
         began = time.monotonic()
@@ -73,7 +74,7 @@ class Store:
 def _here(going: Future[Value]) -> asyncio.Future[Value]:
     """That work as a future of this loop. Where whoever waited is gone, its error is nobody's, and asyncio must not log it."""
     here = asyncio.wrap_future(going)
-    here.add_done_callback(lambda done: done.cancelled() or done.exception())
+    here.add_done_callback(pass_over_error)
     return here
 
 
