@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -254,9 +255,16 @@ def schema() -> None:
 def main() -> None:
     """The `sandql` command."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # else it was closed before we began
+                sys.stdout.flush()  # while what goes wrong can still be said
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EPIPE):
             raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter's end tries to write it again, and complains
+        if error.errno == errno.EPIPE:  # nobody reads any more
+            sys.exit(1)
         typer.echo(f"sandql: what it prints cannot be written: {error.strerror}", err=True)
         sys.exit(1)

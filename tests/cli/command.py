@@ -14,8 +14,8 @@ PACKAGE = Path(sandql.__file__).parents[1]
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a command, with these settings and no other."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("SANDQL_")}
+    """The environment of a command, with these settings and no other, and with output that is buffered, as it is for most."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SANDQL_") and name != "PYTHONUNBUFFERED"}
     return {**own, "PYTHONPATH": str(PACKAGE), "COLUMNS": "100", **(settings or {})}
 
 
