@@ -45,7 +45,10 @@ Reopen = Callable[[Caller], Awaitable[Opening]]
 
 @dataclass(eq=False, slots=True)
 class _Open:
-    """A context. `leave` is set to end the cell that it has, `again` when it is to get another one; `queued` is how many run or wait there."""
+    """A context. `leave` is set to end the cell that it has, `again` when it is to get another one, `closing` when it is to get none.
+
+    `queued` is how many run or wait there.
+    """
 
     id: str
     owner: str
@@ -58,6 +61,7 @@ class _Open:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     queued: int = 0
     leave: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: bool = False
     again: asyncio.Future[None] | None = None
     context: MeteredContext | None = None
     lease: Lease | None = None
@@ -142,7 +146,8 @@ class Contexts:
                 touch()
 
             try:
-                yield ContextProgram(opened.context, request, payer, work)
+                with opened.lease.working():
+                    yield ContextProgram(opened.context, request, payer, work)
             finally:
                 opened.active_at = time.monotonic()
 
@@ -159,6 +164,8 @@ class Contexts:
         opened = self._find(caller, id_)
         opening = await opened.reopen(caller)
         await opening.payer.check()  # before what there is ends
+        if opened.closing or self._open.get(id_) is not opened:  # it was closed meanwhile, or has been idle for too long
+            raise NotFound(_UNKNOWN)
         if opened.again is None:
             opened.opening = opening
             opened.again = asyncio.get_running_loop().create_future()
@@ -169,6 +176,7 @@ class Contexts:
     async def close(self, caller: Caller, id_: str) -> None:
         """End a context. Raises NotFound."""
         opened = self._find(caller, id_)
+        opened.closing = True
         opened.leave.set()
         if opened.task is not None:
             await asyncio.wait([opened.task])
@@ -200,7 +208,7 @@ class Contexts:
                         ending.cancel()
                 if ended:  # its cell is gone, and it is known as dead for some time
                     await self._until_left(opened, None)
-                if opened.again is None:
+                if opened.again is None or opened.closing:
                     break
         except BaseException as caught:
             error = caught if isinstance(caught, SandqlError) else ProviderUnavailable("the server is ending")
@@ -220,7 +228,8 @@ class Contexts:
             async with opening.open_lease() as lent, open_metered(lent.sandbox, opening.request, opening.payer) as context:
                 opened.sandbox_id = lent.sandbox.id or ""
                 opened.lease, opened.context = lent, context
-                opened.leave.clear()
+                if not opened.closing:  # while it was restarted
+                    opened.leave.clear()
                 opened.active_at = time.monotonic()
                 again, opened.again = opened.again, None
                 for waiting in (opened.started, again):

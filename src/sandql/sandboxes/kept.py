@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -192,22 +192,17 @@ class KeptSandboxes:
             raise BadRequest(f"provider: this sandbox is of {row.provider!r}, not of {of[:64]!r}; leave provider out")
         check_provider(caller, row.provider)
         provider = self._provider(row)
-        live.busy += working
-        if working:
-            self._touch(live)
-        try:
-            async with AsyncExitStack() as stack:
-                try:
-                    part = share(row.provider, row.ref)
-                    sandbox = await stack.enter_async_context(provider.connect(row.id, row.ref, row.spec, part))
-                except NotFound:
-                    await self.end(live, SandboxStatus.LOST)
-                    raise NotFound(_UNKNOWN) from None
-                yield Lease(sandbox, provider, live.shown(), lambda: self._touch(live), part)
-        finally:
-            live.busy -= working
+        work = partial(self._working, live)
+        async with AsyncExitStack() as stack:
             if working:
-                self._touch(live)
+                stack.enter_context(work())
+            try:
+                part = share(row.provider, row.ref)
+                sandbox = await stack.enter_async_context(provider.connect(row.id, row.ref, row.spec, part))
+            except NotFound:
+                await self.end(live, SandboxStatus.LOST)
+                raise NotFound(_UNKNOWN) from None
+            yield Lease(sandbox, provider, live.shown(), partial(self._touch, live), work, part)
 
     async def end(self, live: Live, to: SandboxStatus = SandboxStatus.DESTROYED) -> None:
         """End a sandbox. When its provider can't now, the error is raised, nobody gets it any more, and the reaper tries again."""
@@ -237,6 +232,16 @@ class KeptSandboxes:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(pass_over_error)
         return task
+
+    @contextmanager
+    def _working(self, live: Live) -> Generator[None]:
+        live.busy += 1
+        self._touch(live)
+        try:
+            yield
+        finally:
+            live.busy -= 1
+            self._touch(live)
 
     def _touch(self, live: Live) -> None:
         live.touch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from sandql.core.kept import KeptSandbox
@@ -22,14 +22,15 @@ def _nothing_to_touch() -> None:
 class Lease:
     """What was borrowed.
 
-    `kept` is the row of a sandbox that `createSandbox` made, else None; `touch` says that there is work in it now; `share` is its part in what its
-    owner keeps, where that is bounded.
+    `kept` is the row of a sandbox that `createSandbox` made, else None; `touch` says that there is work in it now, and in a block of `working` there
+    is; `share` is its part in what its owner keeps, where that is bounded.
     """
 
     sandbox: Sandbox
     provider: Provider
     kept: KeptSandbox | None = None
     touch: Callable[[], None] = _nothing_to_touch
+    working: Callable[[], AbstractContextManager[None]] = nullcontext
     share: Share | None = None
 
     @asynccontextmanager
