@@ -33,13 +33,15 @@ def executions(most: int) -> Quota:
 
 
 @asynccontextmanager
-async def a_ledger(url: str | None, folder: Path, quota: Quota | None, server: str = "here") -> AsyncGenerator[tuple[Ledger, Store]]:
-    """A ledger with one plan, "small", and its database."""
+async def a_ledger(
+    url: str | None, folder: Path, quota: Quota | None, server: str = "here", large: Quota | None = None
+) -> AsyncGenerator[tuple[Ledger, Store]]:
+    """A ledger with the plans "small" and "large", and its database."""
     os.makedirs(folder, exist_ok=True)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(url, folder))
         journal, position = await recover(store, server, folder / "usage.journal")
-        ledger = Ledger(store, server, journal, position, {"small": quota, "unlimited": None})
+        ledger = Ledger(store, server, journal, position, {"small": quota, "large": large, "unlimited": None})
         yield await stack.enter_async_context(keep_ledger(ledger, journal)), store
 
 

@@ -10,6 +10,7 @@ import pytest
 from sandql.core.amounts import UNBOUNDED, Amounts
 from sandql.core.errors import Forbidden, QuotaExceeded
 from sandql.core.values import Caller
+from sandql.usage.books import Reserved
 from sandql.usage.ledger import Ledger
 from sandql.usage.meter import Cost
 from sandql.usage.plans import DAY, Quota
@@ -113,6 +114,31 @@ async def test_who_went_away_while_waiting_keeps_nothing(database_url: str, tmp_
             task.cancel()
         await asyncio.wait(gone)
         assert len(await try_all(ledger, 20)) == 10
+
+
+async def test_credentials_of_one_subject_keep_each_within_its_own_plan(database_url: str, tmp_path: Path) -> None:
+    rich = Caller("alice", plan="large")
+
+    async def started(caller: Caller, count: int) -> int:
+        runs = await asyncio.gather(*(ledger.reserve(caller, "local", "python", RUN) for _ in range(count)), return_exceptions=True)
+        assert all(isinstance(run, Reserved | QuotaExceeded) for run in runs)
+        for run in runs:
+            if isinstance(run, Reserved):
+                run.settle(COST)
+        return sum(isinstance(run, Reserved) for run in runs)
+
+    async with a_ledger(database_url, tmp_path, executions(10), large=executions(5000)) as (ledger, store):
+        assert await started(ALICE, 8) == 8
+        assert await started(rich, 1) == 1, "it was set aside within the larger quota, with some more"
+        assert await started(ALICE, 5) == 1, "nine were used"
+        assert sum(await asyncio.gather(started(rich, 300), started(ALICE, 50))) == 300
+        for _ in range(5):
+            assert await started(rich, 1) == 1
+            assert await started(ALICE, 1) == 0
+        await ledger.tell()
+        assert (await state(store)).used.executions == 315
+    async with a_ledger(database_url, tmp_path, executions(10), large=executions(5000)) as (_, store):
+        assert (await state(store)).reserved == Amounts()
 
 
 async def test_without_a_quota_the_database_is_not_asked(tmp_path: Path) -> None:

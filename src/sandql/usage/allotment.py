@@ -18,16 +18,20 @@ _SHARE: Final = 16  # and at most one such part of what is left
 
 @dataclass(slots=True)
 class Waiter:
-    """A run that waits until something is set aside for it."""
+    """A run that waits until something is set aside for it within a quota."""
 
     needs: Amounts
+    quota: Quota
     granted: asyncio.Future[None]
     patience: float | None = None  # until when it waits for what another server may give back, by the loop's clock
 
 
 @dataclass(slots=True)
 class Allotment:
-    """One quota of one owner as this server has it; `free` of what it holds is no run's."""
+    """What an owner has of a period as this server has it; `free` of what it holds is no run's, and was set aside within `quota`.
+
+    Credentials of one owner may have plans with other quotas: they share the period, and each keeps within its own.
+    """
 
     key: PeriodKey
     quota: Quota
@@ -51,6 +55,16 @@ class Allotment:
         self.unit = needs
         self.recent += 1
         return True
+
+    def next_waiting(self) -> list[Waiter]:
+        """Those who wait under the quota of the first one."""
+        self.waiting = deque(waiter for waiter in self.waiting if not waiter.granted.done())
+        return [waiter for waiter in self.waiting if waiter.quota == self.waiting[0].quota]
+
+    def put_behind(self, quota: Quota) -> None:
+        """Let those who wait under other quotas come before those of this one."""
+        waiting = [waiter for waiter in self.waiting if not waiter.granted.done()]
+        self.waiting = deque(sorted(waiting, key=lambda waiter: waiter.quota == quota))
 
     def put_back(self, needs: Amounts, cost: Amounts) -> None:
         """A run is over that needed at most this, and cost that."""
@@ -95,8 +109,11 @@ def spare(left: Amounts, most: Amounts, unit: Amounts) -> Amounts:
 
 
 def wanted(left: Amounts, most: Amounts, free: Amounts, needs: Sequence[Amounts]) -> tuple[list[bool | None], Amounts]:
-    """Which runs can have what they need, and what more must be set aside for that; None for those that others are before."""
-    room, total, last = left.plus(free), NOTHING, NOTHING
+    """Which runs can have what they need, and what more must be set aside for that; None for those that others are before.
+
+    `left` is below nothing where more is taken than the quota of these runs has.
+    """
+    room, total, last = left.plus(free).positive(), NOTHING, NOTHING
     answers: list[bool | None] = []
     for one in needs:
         if not one.fits(room):

@@ -26,7 +26,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Runs of one quota that wait, and what is free for them already; `doubtful` asks what is set aside for the server as well."""
+    """Runs that wait under one quota, and what is free already; `doubtful` asks what is set aside for the server as well."""
 
     key: PeriodKey
     most: Amounts
@@ -79,7 +79,7 @@ async def _answer(connection: AsyncConnection, server: str, ask: Ask) -> Answer:
         return Answer(state, granted=[None] * len(ask.needs), allotted=allotted)
     if state == PeriodState(NOTHING, NOTHING):
         await quota_rows.ensure(connection, ask.key)
-    granted, more = wanted(ask.most.minus(state.taken).positive(), ask.most, ask.free, ask.needs)
+    granted, more = wanted(ask.most.minus(state.taken), ask.most, ask.free, ask.needs)
     if more != NOTHING and not await quota_rows.reserve(connection, server, ask.key, more, ask.most):
         return Answer(state, granted=[None] * len(ask.needs))  # another server was quicker
     return Answer(state, more, granted)

@@ -95,10 +95,10 @@ class Ledger:
 
     async def _take(self, owner: str, quota: Quota, needs: Amounts) -> Allotment:
         allotment = self._allotment(owner, quota)
-        if not allotment.waiting and allotment.take(needs):
+        if not allotment.waiting and allotment.quota == quota and allotment.take(needs):
             self.waits.none()
             return allotment
-        waiter = Waiter(needs, asyncio.get_running_loop().create_future())
+        waiter = Waiter(needs, quota, asyncio.get_running_loop().create_future())
         allotment.waiting.append(waiter)
         self._wake.set()
         try:
@@ -116,7 +116,6 @@ class Ledger:
         allotment = self._allotments.get(key)
         if allotment is None:
             allotment = self._allotments[key] = Allotment(key, quota)
-        allotment.quota = quota  # the newest one holds
         return allotment
 
     def charge(self, caller: Caller, provider: str, language: str, cost: Cost) -> None:
@@ -255,8 +254,8 @@ class Ledger:
             is_old = self._batch is not None
             if not is_old and (due or owing or now or last):
                 self._batch = self._new_batch(last=last)
-            asks = [ask for allotment in self._allotments.values() if (ask := _ask(allotment)) is not None]
-            waiters = {ask.key: list(self._allotments[ask.key].waiting) for ask in asks}
+            waiters = {key: allotment.next_waiting() for key, allotment in self._allotments.items()}
+            asks = [ask for key, allotment in self._allotments.items() if (ask := _ask(allotment, waiters[key])) is not None]
             batch = self._batch
             if batch is None and not asks:
                 return
@@ -324,7 +323,10 @@ class Ledger:
             allotment.free = allotment.free.plus(answer.allotted.minus(held))
             allotment.doubtful = False
         allotment.free = allotment.free.plus(answer.more)
-        left = allotment.quota.most.minus(answer.state.taken).minus(answer.more).positive()
+        quota = waiters[0].quota if waiters else allotment.quota
+        left = quota.most.minus(answer.state.taken).minus(answer.more)
+        if left == left.positive():  # then all that is set aside is within it
+            allotment.quota = quota
         elsewhere = answer.state.reserved.minus(held).positive() != NOTHING
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -337,9 +339,9 @@ class Ledger:
                 if waiter.patience is None:
                     waiter.patience = now + _PATIENCE_S if elsewhere else now
                 if now >= waiter.patience:
-                    waiter.granted.set_exception(quota_exceeded(allotment.key, allotment.quota, allotment.seen(answer.state), waiter.needs))
-        allotment.waiting = deque(waiter for waiter in allotment.waiting if not waiter.granted.done())
-        allotment.learn(left)
+                    waiter.granted.set_exception(quota_exceeded(allotment.key, quota, allotment.seen(answer.state), waiter.needs))
+        allotment.put_behind(quota)
+        allotment.learn(allotment.quota.most.minus(answer.state.taken).minus(answer.more).positive())
         if allotment.waiting:
             patient = all(waiter.patience is not None for waiter in allotment.waiting)
             loop.call_later(_AGAIN_S if patient else 0, self._wake.set)
@@ -357,12 +359,11 @@ def _hold_s(allotment: Allotment | None) -> float:
     return _SOON_S if allotment is not None and allotment.scarce else _TURN_S
 
 
-def _ask(allotment: Allotment) -> Ask | None:
-    allotment.waiting = deque(waiter for waiter in allotment.waiting if not waiter.granted.done())
-    if not allotment.waiting and not allotment.doubtful:
+def _ask(allotment: Allotment, waiters: Sequence[Waiter]) -> Ask | None:
+    if not waiters and not allotment.doubtful:
         return None
-    needs = [waiter.needs for waiter in allotment.waiting]
-    return Ask(allotment.key, allotment.quota.most, allotment.free, needs, allotment.doubtful)
+    quota = waiters[0].quota if waiters else allotment.quota
+    return Ask(allotment.key, quota.most, allotment.free, [waiter.needs for waiter in waiters], allotment.doubtful)
 
 
 @asynccontextmanager
