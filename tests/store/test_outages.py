@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.errors import BadRequest, ResourceError
 from sandql.core.settings import SettingsError
+from sandql.store import database as store_database
 from sandql.store import sandbox_rows
 from sandql.store.database import Database, open_database
 from sandql.store.paging import cursor_of
@@ -53,6 +54,21 @@ async def test_connections_that_were_cut(postgres: str, tmp_path: Path) -> None:
         with pytest.raises(ResourceError, match="database"):
             await be_cut()
         assert await ask(database) == 1
+
+
+async def test_a_server_that_says_no_more_in_a_transaction_keeps_no_lock(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_database, "_IDLE_MS", 500)
+    lock = text("SELECT pg_advisory_xact_lock(4711)")
+
+    async def ask_again_after_somebody_else() -> None:
+        async with open_database(postgres, tmp_path) as silent, open_database(postgres, tmp_path) as other, silent.write() as connection:
+            await connection.execute(lock)
+            async with asyncio.timeout(20), other.write() as next_one:
+                await next_one.execute(lock)
+            await connection.execute(lock)
+
+    with pytest.raises(ResourceError, match="database"):
+        await ask_again_after_somebody_else()
 
 
 @pytest.mark.parametrize("state", ["53100", "53300", "40001", "40P01", "57P03", "58030", "25006"])

@@ -26,9 +26,11 @@ _WRITES: Final = "sandql_writes"
 _BUSY_MS: Final = 10_000
 _AGAIN_S: Final = 0.02
 _RETRY_S: Final = 1.0
-_PASSING: Final = ("08", "25006", "40", "53", "55", "57", "58")  # of PostgreSQL's error codes: connections, conflicts, resources, operators, disks
+# Of PostgreSQL's error codes: connections, conflicts, resources, operators, disks.
+_PASSING: Final = ("08", "25006", "25P03", "40", "53", "55", "57", "58")
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
+_IDLE_MS: Final = 30_000  # after which PostgreSQL ends a transaction in which nothing is asked: whoever began it may be gone without a word
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -83,6 +85,7 @@ async def open_database(url: str | None, folder: Path) -> AsyncGenerator[Databas
         engine = create_async_engine(
             target, pool_pre_ping=True, hide_parameters=True, connect_args={"timeout": _CONNECT_S, "command_timeout": _STATEMENT_S}
         )
+        event.listen(engine.sync_engine, "connect", _prepare_postgresql)
     try:
         try:
             if target.get_backend_name() == "sqlite" and target.database:
@@ -144,6 +147,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """Have the locks of a server that is gone let go. Asked for here, since poolers refuse what they don't know when a connection is made."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_MS}")
+    cursor.execute("SET tcp_keepalives_idle = 60")
+    cursor.close()
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
