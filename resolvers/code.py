@@ -94,15 +94,17 @@ async def start(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCo
     Raises:
         SandqlError: an argument is not acceptable, or the house could not start it.
     """
-    return await asyncio.shield(sandboxes.durable.executions.go_on(_start(sandboxes, caller, asked, key, "start")))
+    return await asyncio.shield(sandboxes.durable.executions.go_on(_start(sandboxes, caller, asked, key)))
 
 
-async def _start(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand, key: str | None, how: str) -> str:
-    """Start a program once for a key. It must not be given up half-way: nobody would know of what was started."""
-    executions = sandboxes.durable.executions
+async def _start(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand, key: str | None, *, join: bool = False) -> str:
+    """Start a program once for a key; to `join` is for whoever waits for its end. It must not be given up half-way: nobody would know of it."""
+    executions, how = sandboxes.durable.executions, "execute" if join else "start"
     async with sandboxes.durable.keys.once(caller, key, f"{how} {type(asked).__name__}", asdict(asked), execution_id) as claim:
         if claim.new or not await _is_known(sandboxes, caller, claim.id):
             await executions.start(caller, claim.id, _launch(sandboxes, caller, asked))
+        if join:
+            executions.join(claim.id)
     return claim.id
 
 
@@ -117,14 +119,20 @@ async def _is_known(sandboxes: Sandboxes, caller: Caller, id_: str) -> bool:
 
 async def _execute_once(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand, key: str) -> Execution:
     executions = sandboxes.durable.executions
-    starting = executions.go_on(_start(sandboxes, caller, asked, key, "execute"))
+    starting = executions.go_on(_start(sandboxes, caller, asked, key, join=True))
     try:
         id_ = await asyncio.shield(starting)
     except asyncio.CancelledError:  # whoever asked is gone before it was started
-        executions.go_on(_cancel_started(sandboxes, caller, starting))
+        executions.go_on(_leave_started(sandboxes, caller, key, starting))
         raise
-    return (await executions.answer(caller, id_)).execution
+    try:
+        return (await executions.answer(caller, id_)).execution
+    finally:
+        executions.leave(id_)
 
 
-async def _cancel_started(sandboxes: Sandboxes, caller: Caller, starting: asyncio.Task[str]) -> None:
-    await sandboxes.durable.executions.cancel(caller, await starting)
+async def _leave_started(sandboxes: Sandboxes, caller: Caller, key: str, starting: asyncio.Task[str]) -> None:
+    """Wait for the end of an execution no more, once all who ask for it by the same key have joined."""
+    id_ = await starting
+    await sandboxes.durable.keys.all_asked(caller, key)
+    sandboxes.durable.executions.leave(id_)

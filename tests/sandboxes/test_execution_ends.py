@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sandql.core.errors import NotFound
+from sandql.core.errors import NotFound, ResourceError
 from sandql.core.executions import ExecutionStatus
-from sandql.core.values import Outcome, Output, Started
+from sandql.core.values import Completed, Outcome, Output, Started
 from sandql.resolvers import code, executions
 from sandql.resolvers.operations import ExecuteCode
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.sandboxes.event_log import EventLog
+from sandql.sandboxes.execution_end import Ending
+from sandql.store import execution_rows
+from sandql.store.database import SQLITE_FILE
 from tests.support.engine import until
 from tests.support.executions import end_of, text_of, until_printed, watched
 from tests.support.house import ALICE, open_house
@@ -73,10 +79,15 @@ async def _printed_much(house: Sandboxes) -> str:
     return id_
 
 
-async def test_what_is_too_much_is_removed_soon_after_it_has_become_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [ExecuteCode("print('x' * 300_000)", "python"), ExecuteCode("open('made', 'w').write('x' * 600_000)", "python", artifacts=("made",))],
+    ids=["printed", "artifacts"],
+)
+async def test_what_is_too_much_is_removed_soon_after_it_has_become_so(tmp_path: Path, asked: ExecuteCode) -> None:
     async with open_house(tmp_path, execution_logs_bytes=1 << 20) as house:
         for _ in range(8):
-            await code.execute(house, ALICE, ExecuteCode("print('x' * 300_000)", "python"), f"key {_}")
+            await code.execute(house, ALICE, asked, f"key {_}")
         assert await until(lambda: len(list((tmp_path / "executions").iterdir())) <= 1)
 
 
@@ -99,15 +110,17 @@ async def test_an_end_that_cannot_be_written_is_written_later(monkeypatch: pytes
         assert await watched(house, id_) == whole
 
 
-async def test_a_disk_that_fills_up_ends_the_run_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = EventLog.append
-
+def _full_after_three(append: Callable[..., None]) -> Callable[..., None]:
     def fail(log: EventLog, *events: Started | Output) -> None:
         if log.seq > 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         append(log, *events)
 
-    monkeypatch.setattr(EventLog, "append", fail)
+    return fail
+
+
+async def test_a_disk_that_fills_up_ends_the_run_with_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EventLog, "append", _full_after_three(EventLog.append))
     async with open_house() as house:
         events = await watched(house, await code.start(house, ALICE, ExecuteCode(_COUNTING, "python")))
         ended = end_of(events).execution
@@ -118,3 +131,58 @@ async def test_a_disk_that_fills_up_ends_the_run_with_a_problem(monkeypatch: pyt
         assert [event.seq for event in events] == [1, 2, 3, 4, 5]
         monkeypatch.undo()
         assert text_of(await watched(house, await code.start(house, ALICE, ExecuteCode("print(1)", "python")))) == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "often"), [(OSError(errno.EMFILE, "Too many open files"), 2), (RuntimeError("a defect"), 1)], ids=["passing", "defect"]
+)
+async def test_an_end_that_cannot_be_found_out_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch, error: Exception, often: int) -> None:
+    tell, failures = Ending.event, [error] * often
+
+    def fail(ending: Ending, folder: Path | None, seq: int) -> Completed:
+        if folder is not None and failures:
+            raise failures.pop()
+        return tell(ending, folder, seq)
+
+    monkeypatch.setattr(Ending, "event", fail)
+    monkeypatch.setattr(EventLog, "append", _full_after_three(EventLog.append))
+    async with open_house() as house:
+        id_ = await code.start(house, ALICE, ExecuteCode(_COUNTING, "python"))
+        assert end_of(await watched(house, id_)).execution.outcome is Outcome.SANDBOX_LOST
+        assert await until(lambda: not house.durable.executions.going_on)
+        assert not failures
+
+
+async def test_a_server_ends_while_the_database_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise ResourceError("the database cannot be used now")
+
+    async with asyncio.timeout(30):
+        async with open_house(tmp_path) as house:
+            id_ = await code.start(house, ALICE, ExecuteCode(_COUNTING, "python"))
+            await until_printed(house, id_, b"3\n")
+            monkeypatch.setattr(execution_rows, "end", away)
+    monkeypatch.undo()
+    async with open_house(tmp_path) as house:
+        assert (await executions.find_execution(house, ALICE, id_)).status is ExecutionStatus.ENDED
+        assert end_of(await watched(house, id_)).execution.outcome is Outcome.SANDBOX_LOST
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "ENDED"])
+async def test_a_last_event_that_power_took_is_no_last_event(tmp_path: Path, status: str) -> None:
+    """Played: such a file is what a file system may leave of one that was renamed and never synced."""
+    async with open_house(tmp_path) as house:
+        id_ = await code.start(house, ALICE, ExecuteCode("print('kept')", "python"))
+        await watched(house, id_)
+        assert await until(lambda: not house.durable.executions.going_on)
+    (tmp_path / "executions" / id_ / "completed").write_bytes(b"")
+    with sqlite3.connect(tmp_path / SQLITE_FILE) as rows:
+        rows.execute("UPDATE executions SET status = ?", (status,))
+    rows.close()
+    async with open_house(tmp_path) as house:
+        events = await watched(house, id_)
+        assert text_of(events) == "kept\n"
+        if status == "RUNNING":
+            assert end_of(events).execution.outcome is Outcome.SANDBOX_LOST
+        else:
+            assert await executions.result_of(house, ALICE, id_) is None

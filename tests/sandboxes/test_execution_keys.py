@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandql.core.errors import BadRequest, Conflict, NotFound
+from sandql.core.executions import KeptExecution
 from sandql.core.values import Caller, Completed, Outcome
 from sandql.resolvers import code, executions, sandboxes
 from sandql.resolvers.operations import CreateSandbox, ExecuteCode, RunCommand
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.sandboxes.executions import Executions
+from sandql.sandboxes.idempotency import Keys
 from sandql.store import key_rows
 from tests.support.engine import until
 from tests.support.executions import text_of, until_printed, watched
@@ -130,3 +133,78 @@ async def test_a_key_that_another_server_lets_go_of_meanwhile_is_taken(house: Sa
     asked = ExecuteCode("import random\nprint(random.random())", "python")
     first = await code.execute(house, ALICE, asked, "freed")
     assert await code.execute(house, ALICE, asked, "freed") == first
+
+
+async def test_a_client_that_goes_before_it_is_started_leaves_it_to_whoever_asked_as_well(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, begun, go_on = Executions.start, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Executions, caller: Caller, id_: str, opening: Any) -> KeptExecution:
+        begun.set()
+        await go_on.wait()
+        return await start(self, caller, id_, opening)
+
+    monkeypatch.setattr(Executions, "start", slow)
+    asked = ExecuteCode("import time\ntime.sleep(0.5)\nprint('done')", "python")
+    first = asyncio.ensure_future(code.execute(house, ALICE, asked, "left to another"))
+    await begun.wait()
+    second = asyncio.ensure_future(code.execute(house, ALICE, asked, "left to another"))
+    await asyncio.sleep(0)  # until its task has begun
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    go_on.set()
+    assert (await second).stdout == b"done\n"
+
+
+async def test_a_key_with_which_another_server_started_something_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers find nothing of the key's at the same time: one starts it, and the other one's failure does not let it be started again."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    asked = ExecuteCode("print('once')", "python")
+    async with open_house(database_url=url) as slow, open_house(database_url=url) as quick:
+        start, begun, go_on = Executions.start, asyncio.Event(), asyncio.Event()
+
+        async def late(self: Executions, caller: Caller, id_: str, opening: Any) -> KeptExecution:
+            if self is slow.durable.executions:
+                begun.set()
+                await go_on.wait()
+            return await start(self, caller, id_, opening)
+
+        monkeypatch.setattr(Executions, "start", late)
+        refused = asyncio.ensure_future(code.start(slow, ALICE, asked, "both"))
+        await begun.wait()
+        id_ = await code.start(quick, ALICE, asked, "both")
+        go_on.set()
+        with pytest.raises(Conflict, match="another server"):
+            await refused
+        assert text_of(await watched(quick, id_)) == "once\n"
+        for house in (slow, quick):
+            assert await code.start(house, ALICE, asked, "both") == id_
+
+
+async def test_nobody_comes_between_a_failure_and_the_freeing_of_its_key(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = Keys._free  # pyright: ignore[reportPrivateUsage]  # a database that takes its time
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await free(*arguments)
+
+    monkeypatch.setattr(Keys, "_free", slow)
+    keys = Keys(house.durable.store)
+
+    async def ask(*, fail: bool) -> bool:
+        async with keys.once(ALICE, "failing", "test", (), lambda: "ex_none") as claim:
+            if fail:
+                raise NotFound("nothing is there")
+        return claim.new
+
+    failing = asyncio.ensure_future(ask(fail=True))
+    await begun.wait()
+    failing.cancel()
+    again = asyncio.ensure_future(ask(fail=False))
+    await asyncio.wait([again], timeout=0.5)
+    go_on.set()
+    assert await again, "the key was free again"
+    await asyncio.wait([failing])
+    assert failing.cancelled()

@@ -3,8 +3,8 @@
     <folder>/<number of the first event>.log    segments of records: size of the data, number, kind, the data
     <folder>/completed                          the last event, once there is one
 
-A record is in the file when `append` returns, so it survives the end of this process; nothing is synced, so the last ones may be lost
-when power fails. What a crash left half written at the end, or a disk that lost power, is no record with the next number: a reader
+A record is in the file when `append` returns, so it survives the end of this process; only the last event is synced, so those before it may be
+lost when power fails. What a crash left half written at the end, or a disk that lost power, is no record with the next number: a reader
 stops there, and whoever opens the log again cuts it off.
 """
 
@@ -71,7 +71,10 @@ class EventLog:
     def complete(self, last: bytes) -> None:
         """Write the last event, in a form of the caller's. Raises OSError."""
         beside = self.folder / f".{_COMPLETED}"
-        beside.write_bytes(last)
+        with beside.open("wb") as file:
+            file.write(last)
+            file.flush()
+            os.fdatasync(file.fileno())  # or power that fails could leave the name without what is in it
         beside.rename(self.folder / _COMPLETED)
 
     def close(self) -> None:
@@ -118,10 +121,6 @@ class LogReader:
             events = self._read_here()
             if events or not self._go_on():
                 return events
-
-    def completed(self) -> bytes | None:
-        """What was given to `complete`, or None. When it is there, all other events are."""
-        return completed(self._folder)
 
     def _find_segment(self) -> bool:
         """Begin in the segment in which the next event is."""

@@ -19,7 +19,8 @@ from sandql.core.settings import Settings
 from sandql.core.values import Isolation, Outcome, Problem
 from sandql.providers.base import Provider
 from sandql.sandboxes import execution_json
-from sandql.sandboxes.event_log import EventLog, completed, size_of
+from sandql.sandboxes.event_log import EventLog, size_of
+from sandql.sandboxes.execution_end import last_event
 from sandql.sandboxes.lost_execution import lost, remove_log
 from sandql.store import execution_rows
 from sandql.store.store import Store
@@ -89,9 +90,9 @@ class ExecutionUpkeep:
 
     def _complete(self, row: KeptExecution, isolation: Isolation) -> Outcome:
         folder = self._folder / row.id
-        data = completed(folder)
-        if data is not None:  # it had ended, and only its row did not say so yet
-            return execution_json.load(data).execution.outcome
+        last = last_event(folder)
+        if last is not None:  # it had ended, and only its row did not say so yet
+            return last.execution.outcome
         log = EventLog(folder, row.id, again=folder.is_dir())
         log.complete(execution_json.dump(lost(row, folder, log.seq + 1, isolation, _CRASHED, self._settings.output_bytes)))
         log.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,10 +19,10 @@ from sandql.core.settings import Settings
 from sandql.core.tasks import pass_over_error
 from sandql.core.values import HOME, Caller, Completed, Event, Isolation, Outcome, Output, Problem, RunRequest, Signal, Stream
 from sandql.providers.base import Program
-from sandql.sandboxes import execution_json
-from sandql.sandboxes.event_log import EventLog, LogReader, completed, whole_characters
+from sandql.sandboxes.event_log import EventLog, LogReader, whole_characters
+from sandql.sandboxes.execution_end import Ending, last_event, write_end
 from sandql.sandboxes.launch import Launch
-from sandql.sandboxes.lost_execution import lost, remove_log
+from sandql.sandboxes.lost_execution import remove_log
 from sandql.sandboxes.new_ids import is_id
 from sandql.sandboxes.running_execution import Running, unwritten
 from sandql.store import execution_rows
@@ -33,8 +33,6 @@ _ENDING: Final = "the server is ending"
 _UNKNOWN: Final = "id: no execution of yours has this id"
 _INPUT_S: Final = 30.0  # in which a program must read what it is sent
 _PAGE_BYTES: Final = 4 << 20  # of output in one page of events
-_RETRY_S: Final = 0.5  # until an end that could not be written is written again, then twice as long, …
-_MOST_RETRY_S: Final = 30.0
 _CANCELLED: Final = Problem("CANCELLED", "the run was cancelled before it began")
 _RESTARTED: Final = Problem("SANDBOX_LOST", "the server was restarted while the program ran")
 _FAILED: Final = Problem("INTERNAL_ERROR", "the server failed while the program ran; its log has the details under the execution's id")
@@ -60,6 +58,7 @@ class Executions:
         self._settings = settings
         self._on_end = on_end
         self._running: dict[str, Running] = {}
+        self._askers = Counter[str]()  # how many wait for an end in order to answer
         self._going_on: set[asyncio.Task[Any]] = set()
         self._closing = False
 
@@ -120,8 +119,7 @@ class Executions:
         if running is not None:
             return running.last
         self._check_server(row)
-        data = await asyncio.to_thread(completed, self._folder / id_)
-        return None if data is None else await asyncio.to_thread(execution_json.load, data)
+        return await asyncio.to_thread(last_event, self._folder / id_)
 
     async def last_seq(self, caller: Caller, id_: str) -> int:
         """The number of the last event that there is. Raises NotFound."""
@@ -147,8 +145,21 @@ class Executions:
         """The events behind number `after`, each once and in order: those that there are, then those that come, up to the last. Raises NotFound."""
         return self._events(caller, id_, after, wait=True)
 
+    def join(self, id_: str) -> None:
+        """Be one of those who wait for the end of an execution, until `leave`."""
+        self._askers[id_] += 1
+
+    def leave(self, id_: str) -> None:
+        """Be none of those any more who wait for the end of an execution; when the last one goes away before it, it is cancelled."""
+        self._askers[id_] -= 1
+        if not self._askers[id_]:
+            del self._askers[id_]
+            running = self._running.get(id_)
+            if running is not None and running.last is None:
+                self._end(running)
+
     async def answer(self, caller: Caller, id_: str) -> Completed:
-        """Wait for the end of an execution; when the last one who waits goes away before it, it is cancelled. Raises NotFound."""
+        """Wait for the end of an execution. Raises NotFound."""
         running = self._running.get(id_)
         await self.find(caller, id_)
         if running is None:
@@ -156,17 +167,11 @@ class Executions:
             if last is None:
                 raise NotFound(_UNKNOWN)
             return last
-        running.askers += 1
-        try:
-            async with running.news() as news:
-                while running.last is None:
-                    await news.wait()
-                    news.clear()
-                return running.last
-        finally:
-            running.askers -= 1
-            if running.last is None and not running.askers:
-                self._end(running)
+        async with running.news() as news:
+            while running.last is None:
+                await news.wait()
+                news.clear()
+            return running.last
 
     async def send_input(self, caller: Caller, id_: str, data: bytes) -> None:
         """Give bytes to the program's input; returns when its pipe has taken them.
@@ -256,7 +261,8 @@ class Executions:
                 while True:
                     if news is not None:
                         news.clear()
-                    last = await self._last(running, reader)  # looked at first: when the last event is there, so are all others
+                    # Looked at first: when the last event is there, so are all others.
+                    last = await asyncio.to_thread(last_event, self._folder / id_) if running is None else running.last
                     there = running.log.seq if running is not None and running.log is not None else None
                     while (there is None or seen < there) and (batch := await asyncio.to_thread(reader.read)):
                         for event in batch:
@@ -269,12 +275,6 @@ class Executions:
                     await news.wait()
         except FileNotFoundError:
             raise NotFound(_UNKNOWN) from None  # its time was over
-
-    async def _last(self, running: Running | None, reader: LogReader) -> Completed | None:
-        if running is not None:
-            return running.last
-        data = await asyncio.to_thread(reader.completed)
-        return None if data is None else await asyncio.to_thread(execution_json.load, data)
 
     def _check_server(self, row: KeptExecution) -> None:
         if row.server != self._server:
@@ -310,7 +310,9 @@ class Executions:
         running.program, running.queued = None, False
         try:
             if row is not None and isolation is not None:
-                await self._finish(row, running, last or await self._lost(row, running, isolation, why))
+                ending = Ending(row, isolation, why, Outcome.CANCELLED if why is _CANCELLED else Outcome.SANDBOX_LOST, self._settings.output_bytes)
+                log_bytes = await write_end(self._database, running, ending, last, lambda: not self._closing)
+                self._on_end(log_bytes)
             elif running.log is not None:
                 running.log.close()
                 remove_log(running.log.folder)
@@ -358,35 +360,3 @@ class Executions:
                             running.write(stream, rest)
                     return Completed(log.seq + 1, event.execution)
         raise RuntimeError("a run ended without its last event")
-
-    async def _finish(self, row: KeptExecution, running: Running, last: Completed) -> None:
-        """Write the end down. While that cannot be done, for the disk is full or the database away, it is tried again and again.
-
-        Who watches hears of the end when it is written, or when it is known that this takes time. Where the server ends before,
-        the next one writes that the run was lost.
-        """
-        log = running.log
-        assert log is not None
-        retry_s = _RETRY_S
-        try:
-            while True:
-                try:
-                    await asyncio.to_thread(lambda: log.complete(execution_json.dump(last)))
-                    await self._database.write(partial(execution_rows.end, id_=row.id, outcome=last.execution.outcome, now=time.time()))
-                    break
-                except (OSError, ResourceError) as error:
-                    _log.warning("the end of an execution cannot be written now", execution=row.id, error=str(error))
-                    running.last = last
-                    running.wake()
-                    await asyncio.sleep(retry_s)
-                    retry_s = min(2 * retry_s, _MOST_RETRY_S)
-        finally:
-            log.close()
-            running.last = last
-        self._on_end(log.size)
-
-    async def _lost(self, row: KeptExecution, running: Running, isolation: Isolation, why: Problem) -> Completed:
-        log = running.log
-        assert log is not None
-        outcome = Outcome.CANCELLED if why is _CANCELLED else Outcome.SANDBOX_LOST
-        return await asyncio.to_thread(lost, row, self._folder / row.id, log.seq + 1, isolation, why, self._settings.output_bytes, outcome)

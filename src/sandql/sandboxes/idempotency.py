@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.errors import BadRequest, Conflict
+from sandql.core.tasks import finished
 from sandql.core.values import Caller
 from sandql.store import key_rows
 from sandql.store.store import Store
@@ -33,7 +35,7 @@ class Keys:
 
     def __init__(self, database: Store) -> None:
         self._database = database
-        self._starting: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # of those who come with the same key, in order
 
     @asynccontextmanager
     async def once(self, caller: Caller, key: str | None, operation: str, arguments: object, make_id: Callable[[], str]) -> AsyncGenerator[Claim]:
@@ -52,12 +54,8 @@ class Keys:
             return
         if not 1 <= len(key) <= MAX_KEY_CHARS or not key.isprintable():
             raise BadRequest(f"idempotencyKey: must be 1 to {MAX_KEY_CHARS} printable characters, got {len(key)}")
-        named = (caller.subject, key)
-        while (starting := self._starting.get(named)) is not None:
-            await asyncio.shield(starting)
-        row = key_rows.KeyRow(fingerprint(operation, arguments), make_id())
-        starting = self._starting[named] = asyncio.get_running_loop().create_future()
-        try:
+        async with self._turn(caller, key):
+            row = key_rows.KeyRow(fingerprint(operation, arguments), make_id())
             found = await self._claim(caller.subject, key, row)
             if found is not None:
                 if found.fingerprint != row.fingerprint:
@@ -67,11 +65,16 @@ class Keys:
             try:
                 yield Claim(row.target, True)
             except Exception:
-                await asyncio.shield(self._free(caller.subject, key, row.target))
+                await finished(self._free(caller.subject, key, row.target))
                 raise
-        finally:
-            del self._starting[named]
-            starting.set_result(None)
+
+    async def all_asked(self, caller: Caller, key: str) -> None:
+        """Wait until all blocks for a key have ended that were begun or waited for."""
+        async with self._turn(caller, key):
+            pass
+
+    def _turn(self, caller: Caller, key: str) -> asyncio.Lock:
+        return self._turns.setdefault((caller.subject, key), asyncio.Lock())
 
     async def _claim(self, owner: str, key: str, row: key_rows.KeyRow) -> key_rows.KeyRow | None:
         async def claim(connection: AsyncConnection) -> key_rows.KeyRow | None:

@@ -12,12 +12,12 @@ from sandql.sandboxes.event_log import LogReader
 
 
 def lost(
-    row: KeptExecution, folder: Path, seq: int, isolation: Isolation, problem: Problem, most: int, outcome: Outcome = Outcome.SANDBOX_LOST
+    row: KeptExecution, folder: Path | None, seq: int, isolation: Isolation, problem: Problem, most: int, outcome: Outcome = Outcome.SANDBOX_LOST
 ) -> Completed:
-    """The last event of a run that did not come to an end of its own, with what it had printed. Reads the whole log."""
+    """The last event of a run that did not come to an end of its own, with what it had printed: reads the whole log, where a folder is given."""
     printed = {Stream.STDOUT: bytearray(), Stream.STDERR: bytearray()}
-    reader = LogReader(folder, 0)
-    while events := reader.read():
+    reader = None if folder is None else LogReader(folder, 0)
+    while reader is not None and (events := reader.read()):
         for event in events:
             if isinstance(event, Output) and len(printed[event.stream]) <= most:
                 printed[event.stream] += event.data

@@ -18,7 +18,7 @@ from sandql.sandboxes.event_log import EventLog
 class Running:
     """An execution that goes on. `started` is done when it has a row; `readers` are woken by every event.
 
-    `queued` is whether its program has not begun, `askers` how many wait for its end in order to answer.
+    `queued` is whether its program has not begun.
     """
 
     id: str
@@ -30,7 +30,6 @@ class Running:
     last: Completed | None = None
     queued: bool = True
     cancelled: bool = False
-    askers: int = 0
     input_bytes: int = 0
     readers: set[asyncio.Event] = field(default_factory=set[asyncio.Event])
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sandql.core.errors import Conflict
 from sandql.core.executions import ExecutionStatus, KeptExecution
 from sandql.core.values import Outcome
+from sandql.store.inserting import insert_new
 from sandql.store.paging import Page, behind, cursor_of
 from sandql.store.tables import executions
 
@@ -17,19 +19,19 @@ _AT_ONCE: Final = 500  # parameters in one statement: a database takes only so m
 
 
 async def add(connection: AsyncConnection, execution: KeptExecution) -> None:
-    """Add a row."""
-    await connection.execute(
-        insert(executions).values(
-            id=execution.id,
-            owner=execution.owner,
-            sandbox_id=execution.sandbox_id,
-            provider=execution.provider,
-            language=execution.language,
-            server=execution.server,
-            status=execution.status,
-            started_at=execution.started_at,
-        )
-    )
+    """Add a row. Raises Conflict: another server has started it, for whoever came to that one with the same key."""
+    values = {
+        "id": execution.id,
+        "owner": execution.owner,
+        "sandbox_id": execution.sandbox_id,
+        "provider": execution.provider,
+        "language": execution.language,
+        "server": execution.server,
+        "status": execution.status,
+        "started_at": execution.started_at,
+    }
+    if not await insert_new(connection, executions, values):
+        raise Conflict("idempotencyKey: is being used at another server of this database; try again")
 
 
 async def end(connection: AsyncConnection, id_: str, outcome: Outcome, now: float) -> None:

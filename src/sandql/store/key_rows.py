@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.store.inserting import insert_new
+from sandql.store.tables import executions, sandboxes
 from sandql.store.tables import idempotency_keys as keys
 
 
@@ -32,8 +33,9 @@ async def find(connection: AsyncConnection, owner: str, key: str) -> KeyRow | No
 
 
 async def free(connection: AsyncConnection, owner: str, key: str, target: str) -> None:
-    """Let go of a key by which nothing was started in the end."""
-    await connection.execute(delete(keys).where(keys.c.owner == owner, keys.c.key == key, keys.c.target == target))
+    """Let go of a key by which nothing was started in the end, here or at another server: then it stays."""
+    started = exists().where(executions.c.id == target) | exists().where(sandboxes.c.id == target, sandboxes.c.ended_at.is_(None))
+    await connection.execute(delete(keys).where(keys.c.owner == owner, keys.c.key == key, keys.c.target == target, ~started))
 
 
 async def free_all(connection: AsyncConnection, target: str) -> None:
