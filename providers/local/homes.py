@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from sandql.core.clock import ticks
 from sandql.core.errors import NotFound, ResourceError, SandqlError
 from sandql.providers.local import uploads
 from sandql.providers.local.host_uids import FIRST_RUN_UID, HOST_UID_BASE, RUN_UIDS, UIDS, is_real_root
@@ -64,6 +65,7 @@ class Homes:
         self._real_root = is_real_root()
         self._lock = threading.Lock()
         self._lent: Counter[str] = Counter()
+        self._opened_at = time.time() - ticks()
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._uids = self._used_uids()
 
@@ -152,7 +154,7 @@ class Homes:
 
     def remove_idle(self, idle_s: float) -> None:
         """Remove the homes that nobody has used for so long. One that cannot be removed is left for the next time."""
-        oldest = time.time() - idle_s
+        oldest = self._opened_at + ticks() - idle_s  # a clock that was set since must not make what was used just now look old
         for name in os.listdir(self.folder):
             with contextlib.suppress(OSError):
                 if not name.startswith(_KEPT) and self._is_idle(name, oldest):

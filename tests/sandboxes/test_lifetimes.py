@@ -133,6 +133,18 @@ async def test_time_runs_from_the_last_work_and_not_while_there_is_some() -> Non
         assert not list((house.settings.state_dir / "homes").glob("sb_*"))
 
 
+@pytest.mark.parametrize("set_by_s", [3600, -3600])
+async def test_a_clock_that_is_set_ends_nothing_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch, set_by_s: int) -> None:
+    async with open_house() as house:
+        stays, goes = await create(house, timeout_ms=60_000), await create(house, timeout_ms=1500)
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + set_by_s)
+        assert await becomes(house, goes.id, SandboxStatus.DESTROYED)
+        found = await sandboxes.find_sandbox(house, ALICE, stays.id)
+        assert found.status is not SandboxStatus.DESTROYED
+        assert 0 < found.expires_at - time.time() <= 61, "it is said by the clock as it is now"
+
+
 async def test_watching_is_no_work_and_is_told_of_everything() -> None:
     async with open_house() as house:
         made = await create(house, timeout_ms=1200)

@@ -26,6 +26,7 @@ from sandql.store import execution_rows
 from sandql.store.store import Store
 
 _EVERY_S: Final = 600.0
+_GONE_S: Final = 86_400.0  # after its time, which is shorter by far, an execution of another server is lost: that server is gone
 _SWEEPS_A_BOUND: Final = 16  # how far logs may grow between two sweeps: by a sixteenth of their bound
 _NONE: Final = Isolation("none", (), False, 0, "none", "none")
 _CRASHED: Final = Problem("SANDBOX_LOST", "the server ended while the program ran")
@@ -81,6 +82,8 @@ class ExecutionUpkeep:
         now = time.time()
         ended = await self._database.read(lambda connection: execution_rows.ended_before(connection, self._server, now))
         before = now - self._settings.ended_retention_s
+        await self._database.write(lambda connection: execution_rows.end_elsewhere(connection, self._server, now - _GONE_S, now))
+        await self._database.write(lambda connection: execution_rows.forget_elsewhere(connection, self._server, before - _GONE_S))
         over = set(await self._database.read(lambda connection: execution_rows.ended_before(connection, self._server, before)))
         over |= await asyncio.to_thread(self._too_much, [id_ for id_ in ended if id_ not in over])
         if over:

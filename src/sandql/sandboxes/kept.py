@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.access.grants import check_provider
+from sandql.core.clock import ticks
 from sandql.core.errors import BadRequest, Conflict, NotFound, ProviderUnavailable, ResourceError
 from sandql.core.kept import DEFAULT_TEMPLATE, KeptSandbox, SandboxSpec, SandboxStatus
 from sandql.core.tasks import pass_over_error
@@ -31,6 +32,7 @@ from sandql.store.store import Store
 from sandql.usage.storage import Share
 
 _CLOSE_S: Final = 15.0  # for what is being made or ended when the house closes; the next start looks after the rest
+_CLOCK_SET_S: Final = 1.0  # by how much it was set, at least, for that to matter
 _UNKNOWN: Final = f'sandboxId: no sandbox of yours has this id; leave it out for a fresh one, or use "{HOME}"'
 _ELSEWHERE: Final = "sandboxId: this sandbox is kept by another server of this database; ask that one"
 
@@ -47,15 +49,31 @@ class Live:
 
     row: KeptSandbox
     worked_at: float
+    worked_ticks: float = field(init=False)
     busy: int = 0
     unwritten: bool = False  # whether `worked_at` is newer than the row's
     warned: bool = False
     fate: SandboxStatus | None = None
     ending: asyncio.Task[None] | None = None
 
+    def __post_init__(self) -> None:
+        self.worked_ticks = ticks() - max(0.0, time.time() - self.worked_at)
+
+    @property
+    def idle_s(self) -> float:
+        """How long it has been without work."""
+        return 0.0 if self.busy else ticks() - self.worked_ticks
+
+    def keep_time(self) -> None:
+        """Say anew when it last had work where the clock was set since."""
+        worked_at = time.time() - self.idle_s
+        if self.busy or abs(worked_at - self.worked_at) > _CLOCK_SET_S:
+            self.worked_at, self.worked_ticks = worked_at, ticks() - self.idle_s
+            self.unwritten = True
+
     def touch(self) -> None:
         """It has work now."""
-        self.worked_at = time.time()
+        self.worked_at, self.worked_ticks = time.time(), ticks()
         self.unwritten = True
         self.warned = False
 
@@ -81,7 +99,7 @@ class KeptSandboxes:
 
     def __init__(self, database: Store, server: str, providers: Mapping[str, Provider], most: int, breakers: Mapping[str, Breaker]) -> None:
         self._database = database
-        self._server = server
+        self.server = server
         self._providers = providers
         self._most = most
         self._breakers = breakers
@@ -250,7 +268,7 @@ class KeptSandboxes:
 
     async def _lives(self, caller: Caller, id_: str) -> bool:
         row = await self.find(caller, id_)
-        if row.ended_at is None and row.server != self._server:
+        if row.ended_at is None and row.server != self.server:
             raise ProviderUnavailable(_ELSEWHERE)
         return row.ended_at is None
 
@@ -259,7 +277,7 @@ class KeptSandboxes:
         if live is not None and live.row.owner == caller.subject and live.fate is None:
             return live
         row = await self.find(caller, id_)
-        if row.ended_at is None and row.server != self._server:
+        if row.ended_at is None and row.server != self.server:
             raise ProviderUnavailable(_ELSEWHERE)
         raise NotFound(_UNKNOWN)
 
@@ -269,7 +287,7 @@ class KeptSandboxes:
             id=id_,
             owner=caller.subject,
             provider=wish.provider,
-            server=self._server,
+            server=self.server,
             ref="",
             name=wish.name,
             status=SandboxStatus.CREATING,
@@ -305,7 +323,7 @@ class KeptSandboxes:
         await sandbox_rows.wait_for_turn(connection, row.owner)
         named = None if row.name is None else await sandbox_rows.find_named(connection, row.owner, row.name)
         if named is None:
-            if await sandbox_rows.count_living(connection, row.owner) >= self._most:
+            if await sandbox_rows.count_living(connection, row.owner, row.server, time.time()) >= self._most:
                 raise ResourceError(f"sandboxes: at most {self._most} at one time for a caller; destroy one first")
             if not await sandbox_rows.add(connection, row):
                 raise Conflict("idempotencyKey: is being used at another server of this database; try again")

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.errors import SandqlError
 from sandql.core.kept import SandboxStatus
@@ -24,6 +25,7 @@ _IDLE_S: Final = 60.0  # without work for so long, or for half of its time, a sa
 _LEAST_PAUSE_S: Final = 0.05
 _MOST_PAUSE_S: Final = 5.0  # when work was last done is written down this often, so that little of it is forgotten by a crash
 _FORGET_EVERY_S: Final = 600.0
+_GONE_S: Final = 3600.0  # after its time a sandbox of another server is lost: that server would have ended it
 _RETRY_S: Final = 1.0
 _MOST_RETRY_S: Final = 300.0
 _AT_ONCE: Final = 8  # that are being ended
@@ -85,20 +87,19 @@ class Reaper:
         now = time.time()
         pause_s = _MOST_PAUSE_S
         for live in list(self._kept.live.values()):
-            if live.busy and live.fate is None:
-                live.worked_at = now
-                live.unwritten = True
+            if live.fate is None:
+                live.keep_time()
             pause_s = min(pause_s, await self._look_at(live, now, endings))
         if now >= self._forget_at:
-            await self._forget(now - self._settings.ended_retention_s)
+            await self._forget(now)
             self._forget_at = now + _FORGET_EVERY_S
         return max(_LEAST_PAUSE_S, pause_s)
 
     async def _look_at(self, live: Live, now: float, endings: asyncio.TaskGroup) -> float:
         """Do what time asks for one sandbox; returns the seconds until it asks for more."""
         lifetime_s = live.row.timeout_ms / 1000
-        idle_s = now - live.worked_at
-        if live.fate is not None or (idle_s >= lifetime_s and not live.busy):
+        idle_s = live.idle_s
+        if live.fate is not None or idle_s >= lifetime_s:
             live.fate = live.fate or SandboxStatus.DESTROYED
             self._see_to_end(endings, live.row.id, partial(self._kept.end, live))
             return _MOST_PAUSE_S
@@ -138,6 +139,19 @@ class Reaper:
         finally:
             self._ending.discard(name)
 
-    async def _forget(self, before: float) -> None:
+    async def _forget(self, now: float) -> None:
+        before = now - self._settings.ended_retention_s
+        if lost := await self._database.write(lambda connection: _lose(connection, self._kept.server, now)):
+            _log.warning("sandboxes of servers that are gone are lost", sandboxes=lost)
         await self._database.write(lambda connection: sandbox_rows.forget_ended(connection, before))
         await self._database.write(lambda connection: key_rows.forget(connection, before))
+
+
+async def _lose(connection: AsyncConnection, server: str, now: float) -> list[str]:
+    """Write down as ended what servers left that are gone; returns the ids. When such a server comes back, it ends what is really there."""
+    expired = await sandbox_rows.expired_elsewhere(connection, server, now - _GONE_S)
+    return [
+        id_
+        for id_ in expired
+        if await move(connection, id_, SandboxStatus.LOST, now) or await move(connection, id_, SandboxStatus.DESTROYED, now)  # or it was being made
+    ]

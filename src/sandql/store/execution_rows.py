@@ -40,6 +40,19 @@ async def end(connection: AsyncConnection, id_: str, outcome: Outcome, now: floa
     await connection.execute(statement.values(status=ExecutionStatus.ENDED, outcome=outcome, ended_at=now))
 
 
+async def end_elsewhere(connection: AsyncConnection, server: str, before: float, now: float) -> None:
+    """Write down as lost the executions of other servers that were started before that time and have no end."""
+    statement = update(executions).where(
+        executions.c.server != server, executions.c.status == ExecutionStatus.RUNNING, executions.c.started_at < before
+    )
+    await connection.execute(statement.values(status=ExecutionStatus.ENDED, outcome=Outcome.SANDBOX_LOST, ended_at=now))
+
+
+async def forget_elsewhere(connection: AsyncConnection, server: str, before: float) -> None:
+    """Remove the rows of executions of other servers that ended before that time."""
+    await connection.execute(delete(executions).where(executions.c.server != server, executions.c.ended_at < before))
+
+
 async def find(connection: AsyncConnection, owner: str, id_: str) -> KeptExecution | None:
     """The owner's execution of that id."""
     row = (await connection.execute(select(executions).where(executions.c.id == id_, executions.c.owner == owner))).mappings().first()

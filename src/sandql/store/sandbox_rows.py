@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import RowMapping, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,8 @@ from sandql.core.values import Limits
 from sandql.store.inserting import insert_new
 from sandql.store.paging import Page, behind, cursor_of
 from sandql.store.tables import sandboxes
+
+_EXPIRES_AT: Final = sandboxes.c.worked_at + sandboxes.c.timeout_ms / 1000.0
 
 
 async def add(connection: AsyncConnection, sandbox: KeptSandbox) -> bool:
@@ -70,10 +72,16 @@ async def wait_for_turn(connection: AsyncConnection, owner: str) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(owner, 0))))
 
 
-async def count_living(connection: AsyncConnection, owner: str) -> int:
-    """How many sandboxes of an owner have not ended."""
+async def count_living(connection: AsyncConnection, owner: str, server: str, now: float) -> int:
+    """How many sandboxes of an owner have not ended; where the time of one is over that another server keeps, that server may be gone."""
     statement = select(func.count()).select_from(sandboxes).where(sandboxes.c.owner == owner, sandboxes.c.ended_at.is_(None))
-    return (await connection.execute(statement)).scalar_one()
+    return (await connection.execute(statement.where((sandboxes.c.server == server) | (now <= _EXPIRES_AT)))).scalar_one()
+
+
+async def expired_elsewhere(connection: AsyncConnection, server: str, before: float) -> Sequence[str]:
+    """The ids of other servers' sandboxes that have not ended, though their time was over before that."""
+    statement = select(sandboxes.c.id).where(sandboxes.c.server != server, sandboxes.c.ended_at.is_(None), before > _EXPIRES_AT)
+    return list((await connection.execute(statement)).scalars())
 
 
 async def page(

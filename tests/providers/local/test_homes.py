@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -174,3 +175,12 @@ def test_making_that_fails_leaves_nothing(homes: Homes, monkeypatch: pytest.Monk
     with pytest.raises(ResourceError, match="disk is full"):
         homes.make("sb_1")
     assert list(homes.folder.iterdir()) == []
+
+
+def test_a_clock_that_is_set_makes_no_home_old(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = homes.lend("alice")
+    homes.give_back(home)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 10**8)
+    homes.remove_idle(3600)
+    assert home.files.is_dir()
