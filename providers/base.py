@@ -25,6 +25,10 @@ class Health:
     detail: str
 
 
+def no_one_asks() -> None:
+    """Whoever has a program run does not ask when it begins."""
+
+
 class Program(Protocol):
     """A program that runs; leaving the context in which it was started ends it."""
 
@@ -255,8 +259,8 @@ class Sandbox(Protocol):
         """Its files. Raises BadRequest for a sandbox that lives for one run."""
         ...
 
-    async def run(self, request: RunRequest) -> Execution:
-        """Run a program to its end.
+    async def run(self, request: RunRequest, begun: Callable[[], None] = no_one_asks) -> Execution:
+        """Run a program to its end; `begun` is called when it begins, which may be after it waited for its turn.
 
         Cancelling the call ends the run and frees what it held.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
@@ -25,6 +25,7 @@ from sandql.core.values import (
     RunRequest,
     Stream,
 )
+from sandql.providers.base import no_one_asks
 from sandql.providers.local.context import LocalContext, open_channel
 from sandql.providers.local.engine import Cell, Engine
 from sandql.providers.local.files import LocalFiles
@@ -81,7 +82,7 @@ class LocalSandbox:
         kept = self._kept
         return LocalFiles(kept.home, kept.limits, kept.watching, kept.share)
 
-    async def run(self, request: RunRequest) -> Execution:
+    async def run(self, request: RunRequest, begun: Callable[[], None] = no_one_asks) -> Execution:
         """Run a program to its end; see `sandql.providers.base.Sandbox`."""
         kept = KeptOutput(request.limits.output_bytes)
         most = request.limits.output_hard_bytes
@@ -94,6 +95,7 @@ class LocalSandbox:
                     self._engine.kill(cell, "OUTPUT_LIMIT")
 
             run = CellRun(cell, job.data, on_output, self._engine.readers)
+            begun()
             try:
                 self._begin(cell, run, request, patient=True)
                 end = await self._until_end(cell, run, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -33,7 +33,7 @@ from sandql.core.values import (
     Started,
     Stream,
 )
-from sandql.providers.base import Context, FileReader, Health, Sandbox, Terminal, Upload
+from sandql.providers.base import Context, FileReader, Health, Sandbox, Terminal, Upload, no_one_asks
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.usage.storage import Holding, Share
 
@@ -129,8 +129,9 @@ class TwinSandbox:
     twin: TwinProvider
     id: str | None
 
-    async def run(self, request: RunRequest) -> Execution:
+    async def run(self, request: RunRequest, begun: Callable[[], None] = no_one_asks) -> Execution:
         self.twin.ask()
+        begun()
         async with aclosing(self.stream(request)) as events:
             async for event in events:
                 if isinstance(event, Completed):

@@ -20,6 +20,7 @@ from sandql.resolvers.operations import AskedFile, CreateContext, ExecuteCode
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.store.tables import usage
 from sandql.usage.ledger import Ledger
+from tests.support.engine import until
 from tests.support.house import open_house
 
 ALICE = Caller("alice", plan="tiny")
@@ -56,6 +57,38 @@ async def test_runs_are_counted_and_a_fourth_does_not_start(tmp_path: Path) -> N
         free = await code.execute(sandboxes, Caller("alice"), home)
         assert free.stdout == b"xxxx\n"
         assert await _rows(sandboxes) == {"python": 4}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_who_goes_away_while_a_run_waits_for_its_turn_pays_nothing_for_it(tmp_path: Path, *, streamed: bool) -> None:
+    path = _access_file(tmp_path, "[plans.tiny.quota]\nmaxExecutions = 3\n")
+    async with open_house(access_file=path, max_concurrent_runs=1) as sandboxes:
+        running = asyncio.ensure_future(code.execute(sandboxes, Caller("bob"), ExecuteCode("import time\ntime.sleep(60)", "python")))
+        load = sandboxes.providers["local"].load
+        assert await until(lambda: load().running == 1)
+        asked = ExecuteCode("print(1)", "python")
+
+        async def ask() -> None:
+            if streamed:
+                async with aclosing(code.stream_code(sandboxes, ALICE, asked)) as events:
+                    await anext(events)
+            else:
+                await code.execute(sandboxes, ALICE, asked)
+
+        waiting = asyncio.ensure_future(ask())
+        assert await until(lambda: load().queued == 1)
+        for gone in (waiting, running):
+            gone.cancel()
+            await asyncio.wait([gone])
+        assert (await _counted(sandboxes, "alice"), (await _counted(sandboxes, "bob")) > 0) == (0, True)
+
+
+async def _counted(sandboxes: Sandboxes, owner: str) -> int:
+    """CPU milliseconds and executions of an owner, together."""
+    ledger = sandboxes.usage
+    assert isinstance(ledger, Ledger)
+    sums = await ledger.sums(owner, "2000-01-01", "2999-01-01", ("language",))
+    return sum(used.cpu_ms + used.executions for _, used in sums)
 
 
 async def test_what_is_kept_is_refused_before_anything_is_written_of_it(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ class Bill:
         self._stored = stored
         self._began = time.monotonic()
         self._open = True
+        self._started = False
+
+    def start(self) -> None:
+        """What it is for begins now, and is paid when it is cut off: until then nothing is."""
+        self._began = time.monotonic()
+        self._started = True
 
     @property
     def is_open(self) -> bool:
@@ -56,7 +62,7 @@ class Bill:
 
     @property
     def wall_ms(self) -> int:
-        """Since when it is open, in milliseconds."""
+        """For how long it has been, in milliseconds."""
         return int((time.monotonic() - self._began) * 1000)
 
     def pay(self, outcome: Outcome, cost: Cost, wall_ms: int | None = None, sent: int = 0) -> None:
@@ -77,11 +83,16 @@ class Bill:
         sent = sum(len(file.content) for file in execution.artifacts)
         self.pay(execution.outcome, Cost(execution.wall_ms, execution.cpu_ms, execution.peak_memory_kib), sent=sent)
 
-    def close(self, *, started: bool) -> None:
+    def close(self) -> None:
         """Pay what is not paid: what was cut off costs the time that it took, as if it had computed all the while."""
-        if self._open and started:
+        if self._open and self._started:
             self.pay(Outcome.CANCELLED, Cost(self.wall_ms, self.wall_ms, 0))
-        elif self._open:
+        else:
+            self.refund()
+
+    def refund(self) -> None:
+        """Give back what was set aside, unless it is paid."""
+        if self._open:
             self._open = False
             self._reservation.refund()
             self._note(_status(sys.exception()), None)

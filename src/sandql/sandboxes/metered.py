@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Final
@@ -13,7 +13,7 @@ from sandql.core.spent import Spent
 from sandql.core.terminals import TerminalEnd, TerminalRequest, TerminalSize
 from sandql.core.tracing import span
 from sandql.core.values import Completed, Event, Execution, Outcome, RunRequest, Signal
-from sandql.providers.base import Context, Files, Program, Sandbox, Terminal
+from sandql.providers.base import Context, Files, Program, Sandbox, Terminal, no_one_asks
 from sandql.sandboxes.account import Account, Bill
 from sandql.sandboxes.breaker import Attempt, Entering
 from sandql.sandboxes.launch import Start
@@ -49,20 +49,24 @@ class MeteredSandbox:
         account = self._account
         return MeteredFiles(self._sandbox.files, partial(account.usage.count_bytes, account.caller, account.provider))
 
-    async def run(self, request: RunRequest) -> Execution:
+    async def run(self, request: RunRequest, begun: Callable[[], None] = no_one_asks) -> Execution:
         """Run a program to its end."""
         bill = await self._bill(request)
-        started = True
+
+        def start() -> None:
+            bill.start()
+            begun()
+
         try:
             with span("run"), self._attempt():
-                execution = await self._sandbox.run(request)
+                execution = await self._sandbox.run(request, start)
             bill.pay_for(execution)
             return execution
-        except Exception:  # of the house; what was cancelled had started, as far as is known
-            started = False
+        except Exception:
+            bill.refund()  # the house failed
             raise
         finally:
-            bill.close(started=started)
+            bill.close()
 
     @asynccontextmanager
     async def start(self, request: RunRequest) -> AsyncGenerator[Program]:
@@ -77,18 +81,17 @@ class MeteredSandbox:
         try:
             yield partial(self._start, bill)
         finally:
-            bill.close(started=False)  # what was started has closed it
+            bill.close()  # what was started has closed it
 
     @asynccontextmanager
     async def _start(self, bill: Bill, request: RunRequest) -> AsyncGenerator[Program]:
-        started = False
         try:
             with span("run"):
                 async with Entering(self._attempt, self._sandbox.start(request)) as program:
-                    started = True
+                    bill.start()
                     yield _MeteredProgram(program, bill)
         finally:
-            bill.close(started=started)
+            bill.close()
 
     @asynccontextmanager
     async def open_context(self, request: ContextRequest) -> AsyncGenerator[Context]:
@@ -105,11 +108,12 @@ class MeteredSandbox:
         metered = None
         try:
             async with Entering(self._attempt, self._sandbox.open_terminal(request)) as terminal:
+                bill.start()
                 metered = _MeteredTerminal(terminal)
                 yield metered
         finally:
             if metered is None:
-                bill.close(started=False)
+                bill.close()
             else:
                 await asyncio.shield(asyncio.ensure_future(metered.pay(bill)))
 

@@ -63,7 +63,7 @@ class MeteredContext:
             self._set_aside = None
             if started:
                 await asyncio.shield(asyncio.ensure_future(self._pay(bill, outcome, request.limits)))
-            bill.close(started=False)
+            bill.close()
 
     def interrupt(self) -> None:
         """Interrupt what runs; variables stay."""
