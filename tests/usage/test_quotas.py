@@ -6,10 +6,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.amounts import UNBOUNDED, Amounts
 from sandql.core.errors import Forbidden, QuotaExceeded
 from sandql.core.values import Caller
+from sandql.store import quota_rows
+from sandql.store.quota_rows import PeriodKey
+from sandql.store.store import open_store
+from sandql.store.tables import quota_allotments, quota_periods
 from sandql.usage.books import Reserved
 from sandql.usage.ledger import Ledger
 from sandql.usage.meter import Cost
@@ -175,3 +181,25 @@ async def test_servers_and_callers_that_cross_do_not_wait_for_each_other(databas
         there, back = ["ann", "bob", "eve"], ["eve", "bob", "ann"]
         done = await asyncio.gather(*(spend(ledger, names) for ledger in (first, second) for names in (there, back)))
         assert (await counted(store))[0] == sum(done)
+
+
+async def test_rows_of_periods_that_are_over_are_removed(database_url: str, tmp_path: Path) -> None:
+    now, day_s = 1_700_000_000, 86_400
+    some, keys = Amounts(1, 1, 1), {days: PeriodKey("alice", DAY, now - days * day_s) for days in (0, 1, 5, 6, 100)}
+
+    async def fill(connection: AsyncConnection) -> None:
+        for days, key in keys.items():
+            await quota_rows.ensure(connection, key)
+            assert await quota_rows.reserve(connection, "here", key, some, Amounts(9, 9, 9))
+            if days != 6:  # of that day something is set aside still
+                await quota_rows.settle(connection, "here", key, some, Amounts())
+
+    async def left(connection: AsyncConnection) -> tuple[set[int], set[int]]:
+        found = [(await connection.execute(select(table.c.starts_at))).scalars() for table in (quota_allotments, quota_periods)]
+        allotments, periods = ({(now - int(starts_at)) // day_s for starts_at in rows} for rows in found)
+        return allotments, periods
+
+    async with open_store(database_url, tmp_path) as store:
+        await store.write(fill)
+        await store.write(lambda connection: quota_rows.forget(connection, now))
+        assert await store.read(left) == ({0, 1, 6}, {0, 1, 5, 6})

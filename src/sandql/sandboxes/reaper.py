@@ -18,7 +18,7 @@ from sandql.core.settings import Settings
 from sandql.sandboxes.kept import KeptSandboxes, Live
 from sandql.sandboxes.notices import NoticeKind
 from sandql.sandboxes.states import move
-from sandql.store import key_rows, sandbox_rows
+from sandql.store import key_rows, quota_rows, sandbox_rows
 from sandql.store.store import Store
 
 _IDLE_S: Final = 60.0  # without work for so long, or for half of its time, a sandbox is idle
@@ -145,6 +145,7 @@ class Reaper:
             _log.warning("sandboxes of servers that are gone are lost", sandboxes=lost)
         await self._database.write(lambda connection: sandbox_rows.forget_ended(connection, before))
         await self._database.write(lambda connection: key_rows.forget(connection, before))
+        await self._database.write(lambda connection: quota_rows.forget(connection, now))
 
 
 async def _lose(connection: AsyncConnection, server: str, now: float) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, delete, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,6 +34,10 @@ class PeriodState(NamedTuple):
         """What others cannot have."""
         return self.used.plus(self.reserved)
 
+
+_DAY_S: Final = 86_400
+_OVER_S: Final = MappingProxyType({"day": 2 * _DAY_S, "month": 33 * _DAY_S})  # after its begin, for certain
+_KEPT_S: Final = 93 * _DAY_S  # a month, and the longest that anything goes on that was begun in it
 
 _periods, _allotments = quota_periods.c, quota_allotments.c
 _COLUMNS: Final = (
@@ -62,6 +67,9 @@ _SETTLE: Final = (
     )
     .returning(*_COLUMNS)
 )
+
+
+_NOTHING_ALLOTTED: Final = and_(*(_allotments[name] == 0 for name in Amounts._fields))
 
 
 def _allotting(dialect: Any) -> Any:
@@ -141,9 +149,17 @@ async def spend(connection: AsyncConnection, key: PeriodKey, spent: Amounts) -> 
 
 async def return_all(connection: AsyncConnection, server: str) -> None:
     """Give back everything that is set aside for a server."""
-    rows = (await connection.execute(select(quota_allotments).where(_allotments.server == server))).mappings().all()
+    rows = (await connection.execute(select(quota_allotments).where(_allotments.server == server, ~_NOTHING_ALLOTTED))).mappings().all()
     for row in sorted(rows, key=lambda row: (row["owner"], row["period"], row["starts_at"])):
         key = PeriodKey(row["owner"], row["period"], row["starts_at"])
         amounts = Amounts(*(row[name] for name in Amounts._fields))
         await connection.execute(_SETTLE, {**_this(key), **_named("spent", NOTHING), **_named("x", amounts)})
     await connection.execute(delete(quota_allotments).where(_allotments.server == server))
+
+
+async def forget(connection: AsyncConnection, now: float) -> None:
+    """Remove the rows of periods that are long over, and those of allotments of which nothing is left when theirs is over."""
+    over = or_(*((_allotments.period == period) & (_allotments.starts_at < now - longest_s) for period, longest_s in _OVER_S.items()))
+    await connection.execute(delete(quota_allotments).where(over, _NOTHING_ALLOTTED))
+    await connection.execute(delete(quota_allotments).where(_allotments.starts_at < now - _KEPT_S))
+    await connection.execute(delete(quota_periods).where(_periods.starts_at < now - _KEPT_S))
