@@ -152,15 +152,17 @@ class Homes:
             with contextlib.suppress(OSError):
                 os.utime(self.folder / home.name)
 
-    def remove_idle(self, idle_s: float) -> None:
-        """Remove the homes that nobody has used for so long. One that cannot be removed is left for the next time."""
+    def remove_idle(self, idle_s: float) -> list[str]:
+        """Remove the homes that nobody has used for so long; returns their names. One that cannot be removed is left for the next time."""
+        removed: list[str] = []
         oldest = self._opened_at + ticks() - idle_s  # a clock that was set since must not make what was used just now look old
         for name in os.listdir(self.folder):
             with contextlib.suppress(OSError):
-                if not name.startswith(_KEPT) and self._is_idle(name, oldest):
-                    self._remove(name, oldest)
-                else:
+                if name.startswith(_KEPT) or not self._is_idle(name, oldest):
                     uploads.remove_old(self.folder / name / "uploads")
+                elif self._remove(name, oldest):
+                    removed.append(name)
+        return removed
 
     def _is_idle(self, name: str, oldest: float) -> bool:
         try:
@@ -168,15 +170,18 @@ class Homes:
         except FileNotFoundError:
             return False
 
-    def _remove(self, name: str, oldest: float) -> None:
+    def _remove(self, name: str, oldest: float) -> bool:
+        """Remove a home; False where it is not idle any more."""
         uid = self._uid_of(self.folder / name / "files")
         away = f"{_REMOVING}{secrets.token_hex(8)}"
         with self._lock:  # not for as long as removing takes: lending waits for it
             if not self._is_idle(name, oldest):
-                return  # it was lent in this moment
+                return False  # it was lent in this moment
             os.rename(self.folder / name, self.folder / away)
             self._places.pop(name, None)
-        self._clear(away, uid)
+        with contextlib.suppress(OSError):  # what is left of it goes at a later sweep
+            self._clear(away, uid)
+        return True
 
     def _clear(self, name: str, uid: int) -> None:
         """Remove a folder, whose uid may then be another's."""

@@ -259,7 +259,7 @@ class LocalProvider:
     async def _sweep_homes(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._homes.remove_idle, self._settings.home_idle_s)
+                self._residents.forget_stamps(await asyncio.to_thread(self._homes.remove_idle, self._settings.home_idle_s))
                 await self._template_engines.end_idle()
             except Exception:
                 _log.exception("idle homes could not be removed; it is tried again")

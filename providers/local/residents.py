@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Generator
+from collections.abc import Collection, Coroutine, Generator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, Final
 
 from sandql.core.errors import NotFound, ResourceError
@@ -21,7 +22,9 @@ class Residents:
     def __init__(self) -> None:
         self._cells: defaultdict[str, dict[Cell, Engine]] = defaultdict(dict)
         self._closed: set[str] = set()
-        self._changes: defaultdict[str, int] = defaultdict(int)
+        self._changes: dict[str, int] = {}  # the number that a workspace's last program has among those of all
+        self._numbers = count(1)
+        self._unknown = 0  # what stands for those of workspaces that are not in there
         self._coming: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._left = asyncio.Condition()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -52,7 +55,7 @@ class Residents:
         if home in self._closed:
             raise NotFound(_GONE)
         self._cells[home][cell] = engine
-        self._changes[home] += 1
+        self._changes[home] = next(self._numbers)
         try:
             yield
         finally:
@@ -65,7 +68,7 @@ class Residents:
 
     def stamp(self, home: str) -> int | None:
         """A number that is another one when a program has run in the workspace since; None while one runs."""
-        return None if home in self._cells else self._changes.get(home, 0)
+        return None if home in self._cells else self._changes.get(home, self._unknown)
 
     async def evict(self, home: str) -> None:
         """End what runs in a workspace and let nothing begin there any more. Raises ResourceError: it does not end."""
@@ -84,7 +87,14 @@ class Residents:
     def forget(self, home: str) -> None:
         """Know nothing more of a workspace that is gone and that nobody has."""
         self._closed.discard(home)
-        self._changes.pop(home, None)
+        self.forget_stamps([home])
+
+    def forget_stamps(self, homes: Collection[str]) -> None:
+        """Keep no stamps of workspaces that are gone: whoever remembers one finds another in its place."""
+        for home in homes:
+            self._changes.pop(home, None)
+        if homes:
+            self._unknown = next(self._numbers)
 
     async def _tell(self) -> None:
         async with self._left:
