@@ -117,9 +117,10 @@ def guarded_stream(
         async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> AsyncGenerator[Answer]:
             await guard.admit(sandboxes, caller, args, kwargs)
             try:
-                async with aclosing(operation(sandboxes, caller, *args, **kwargs)) as items:
-                    async for item in items:
-                        yield item
+                with sandboxes.access.streams.hold(caller):
+                    async with aclosing(operation(sandboxes, caller, *args, **kwargs)) as items:
+                        async for item in items:
+                            yield item
             except SandqlError as error:
                 guard.refused(sandboxes, caller, error, args, kwargs)
                 raise
@@ -147,8 +148,9 @@ def guarded_context(
         async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> AsyncGenerator[Answer]:
             await guard.admit(sandboxes, caller, args, kwargs)
             try:
-                async with operation(sandboxes, caller, *args, **kwargs) as opened:
-                    yield opened
+                with sandboxes.access.streams.hold(caller):
+                    async with operation(sandboxes, caller, *args, **kwargs) as opened:
+                        yield opened
             except SandqlError as error:
                 guard.refused(sandboxes, caller, error, args, kwargs)
                 raise

@@ -189,6 +189,22 @@ def test_sockets_that_say_nothing_do_not_keep_others_out() -> None:
                 assert time.monotonic() < end
 
 
+def test_one_caller_cannot_have_all_sockets_nor_all_streams() -> None:
+    with running_server(jwt_secret=SECRET, max_connections=6, max_streams=4, **SMALL) as server, contextlib.ExitStack() as stack:
+        hers = [stack.enter_context(socket(server.ws_url, headers={"authorization": f"Bearer {token(sub='alice')}"})) for _ in range(3)]
+        with socket(server.ws_url, headers={"authorization": f"Bearer {token(sub='alice')}"}, init=False) as one_more:
+            one_more.send({"type": "connection_init"})
+            code, reason = one_more.closed()
+            assert (code, "at most 3 WebSocket connections" in reason) == (1013, True)
+        for number in range(5):  # whichever comes last
+            hers[0].subscribe(str(number), "subscription { usageUpdated { executions } }")
+        while "RATE_LIMITED" not in json.dumps(hers[0].receive()):
+            pass
+        with socket(server.ws_url, headers={"authorization": f"Bearer {token(sub='bob')}"}) as his:
+            his.subscribe("1", "query { viewer { id } }")
+            assert his.results("1") == [{"data": {"viewer": {"id": "jwt:/bob"}}}]
+
+
 def test_who_guesses_is_not_listened_to_and_keeps_out_nobody_who_is_known() -> None:
     """All of one address, as behind one NAT: once it has failed too often, what is not known is not looked at, be it right or wrong."""
     settings: dict[str, Any] = {**SMALL, "address_rate": "20/minute"}

@@ -56,7 +56,7 @@ def running_twin(access: Access | None = None, bounds: RunBounds | None = None, 
 
     @asynccontextmanager
     async def opener(opened: Settings) -> AsyncGenerator[Sandboxes]:
-        admits = access or Access(roles=Roles(read_access_file(opened.access_file).roles))
+        admits = access or Access(roles=Roles(read_access_file(opened.access_file).roles), most_streams=opened.max_streams)
         breakers = {twin.name: Breaker(twin, opened.breaker_failures, opened.breaker_pause_s)}
         if not keep:
             yield Sandboxes(opened, {twin.name: twin}, access=admits, bounds=bounds, breakers=breakers)

@@ -6,14 +6,15 @@ import os
 import socket as sockets
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from sandql.server.websocket_protocol import MAX_FRAGMENTS, STRANGER_BYTES, STRANGER_FRAGMENTS
+from tests.support.forgery import SECRET, token
 from tests.support.server import Server, running_server
-from tests.websocket.client import STREAM, WAIT_S, socket
+from tests.websocket.client import STREAM, WAIT_S, Socket, socket
 from tests.websocket.test_flow import MiB, resident_bytes
 
 _HANDSHAKE = (
@@ -221,16 +222,20 @@ def test_sockets_that_never_begin_are_all_left(server: Server) -> None:
 
 
 def test_connections_are_bounded() -> None:
-    with running_server(max_connections=2) as server, socket(server.ws_url) as first, socket(server.ws_url):
+    with running_server(max_connections=2, jwt_secret=SECRET) as server, _socket_of("alice", server) as first, _socket_of("bob", server):
         with pytest.raises(InvalidStatus) as refused, socket(server.ws_url):
             pass
         assert refused.value.response.status_code == 507
         first.subscribe("q", "{ languages { name } }")
         assert first.results("q")
         first.raw.close()
-        with socket(server.ws_url) as third:
+        with _socket_of("alice", server) as third:
             third.subscribe("q", "{ languages { name } }")
             assert third.results("q")
+
+
+def _socket_of(subject: str, server: Server) -> AbstractContextManager[Socket]:
+    return socket(server.ws_url, headers={"authorization": f"Bearer {token(sub=subject)}"})
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://evil.example:{port}", "file://", "://", "http://["])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sandql.access.audit import Audit, is_denial
 from sandql.access.roles import Roles
+from sandql.access.shares import Shares
 from sandql.core.errors import Forbidden, RateLimited, SandqlError
 from sandql.core.permissions import Act
 from sandql.core.values import Caller
@@ -18,13 +20,16 @@ if TYPE_CHECKING:
 class Access:
     """Admits operations or refuses them. Without `rates` it admits any number; with an audit log, what it decides is written there.
 
-    `roles` are those that callers may have; without, those that come with sandql.
+    `roles` are those that callers may have; without, those that come with sandql. Of a caller at most `most_streams` are open at one time.
     """
 
-    def __init__(self, rates: RateLimits | None = None, *, roles: Roles | None = None, audit: Audit | None = None) -> None:
+    def __init__(
+        self, rates: RateLimits | None = None, *, roles: Roles | None = None, audit: Audit | None = None, most_streams: int = sys.maxsize
+    ) -> None:
         self.rates = rates
         self.roles = roles or Roles()
         self.audit = audit
+        self.streams = Shares(most_streams, "subscriptions and transfers")
 
     @property
     def plans(self) -> Collection[str]:

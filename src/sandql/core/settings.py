@@ -207,7 +207,12 @@ class Settings(BaseSettings):
     )
     query_cost: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1_000, description="Most declared cost of a GraphQL document.")
     max_batch: Annotated[int, Field(ge=1, le=100)] = Field(10, description="Most operations in one batched request.")
-    max_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(1024, description="Most WebSocket connections at one time.")
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1024, description="Most WebSocket connections at one time, and most event streams; half of them of one caller."
+    )
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1000, description="Most subscriptions, and downloads and uploads as streams, of a caller at one time, through all doors."
+    )
     max_subscriptions: Annotated[int, Field(ge=1, le=10_000)] = Field(100, description="Most operations at one time on one WebSocket connection.")
     init_timeout_s: Annotated[float, Field(gt=0, le=300)] = Field(5.0, description="Seconds in which a WebSocket connection must be initialised.")
     body_timeout_s: Annotated[float, Field(gt=0, le=3600)] = Field(30.0, description="Seconds in which a request's body must arrive.")

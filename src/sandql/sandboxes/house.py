@@ -65,7 +65,7 @@ async def open_sandboxes(settings: Settings, *, keep: bool = True) -> AsyncGener
         if audit is not None:
             stack.callback(audit.close)
         database = await stack.enter_async_context(open_store(settings.database_url, settings.state_dir))
-        access = Access(rates, roles=roles, audit=audit)
+        access = Access(rates, roles=roles, audit=audit, most_streams=settings.max_streams)
         breakers = {name: Breaker(made, settings.breaker_failures, settings.breaker_pause_s) for name, made in providers.items()}
         usage = await stack.enter_async_context(open_usage(settings, database, server, quotas))  # closed when nothing runs any more
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from sandql.access.shares import Shares
 from sandql.core.errors import Forbidden, RateLimited, ResourceError, SandqlError
 from sandql.core.settings import Settings
 from sandql.schema.context import Context
@@ -28,7 +29,7 @@ from sandql.server.websocket_messages import SUBPROTOCOL, Subscribe
 from sandql.server.websocket_protocol import ADMITTED
 
 _BAD_SUBPROTOCOL: Final = 4406
-_SHARES: Final = 2  # of all connections: those of one address that have not said who they are have one at most
+_SHARES: Final = 2  # of all connections: those of one caller have one at most, and so have those of one address that have not said who they are
 
 
 class GraphQLSocket:
@@ -39,6 +40,8 @@ class GraphQLSocket:
         self._settings = settings
         self._origins = origins
         self._connections = 0
+        self._share = max(1, settings.max_connections // _SHARES)
+        self._admitted = Shares(self._share, "WebSocket connections")
         self._silent: Counter[str] = Counter()  # of each address, those who have not said yet who they are
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,13 +53,14 @@ class GraphQLSocket:
             await send({"type": "websocket.close", "code": _BAD_SUBPROTOCOL, "reason": "Subprotocol not acceptable"})
         elif self._connections >= self._settings.max_connections:
             await _deny(send, ResourceError(f"at most {self._settings.max_connections} WebSocket connections at one time; try again later"))
-        elif self._silent[scope["state"]["address"]] >= (share := max(1, self._settings.max_connections // _SHARES)):
-            await _deny(send, RateLimited(f"at most {share} WebSocket connections of an address that have not said who they are", retry_after_s=1))
+        elif self._silent[scope["state"]["address"]] >= self._share:
+            text = f"at most {self._share} WebSocket connections of an address that have not said who they are"
+            await _deny(send, RateLimited(text, retry_after_s=1))
         else:
             self._connections += 1
             try:
-                with ExitStack() as silence:
-                    await self._serve(scope, receive, send, silence)
+                with ExitStack() as silence, ExitStack() as admitted:
+                    await self._serve(scope, receive, send, silence, admitted)
             finally:
                 self._connections -= 1
 
@@ -71,7 +75,7 @@ class GraphQLSocket:
             if not self._silent[address]:
                 del self._silent[address]
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, silence: ExitStack) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, silence: ExitStack, admitted: ExitStack) -> None:
         silence.enter_context(self._silent_one(scope["state"]["address"]))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         numbers = count(1)
@@ -81,6 +85,7 @@ class GraphQLSocket:
             nonlocal trace
             trace = parent_in(payload) or trace
             watch = await authenticate_socket(scope, payload)
+            admitted.enter_context(self._admitted.hold(make_context(scope).caller))
             silence.close()
             await send({"type": ADMITTED})
             return watch

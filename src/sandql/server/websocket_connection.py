@@ -31,6 +31,7 @@ from sandql.server.websocket_protocol import ENDING
 _MAX_REPLIES: Final = 64  # pongs and refusals that wait for a client to read
 _UNBROKEN_CHARS: Final = 64 * 1024  # of results that are written before others have their turn: a replay has many small ones
 _SMALL_CHARS: Final = 4096  # that each result counts besides its own
+_REASON_BYTES: Final = 123  # are all that a close frame has room for
 _CLOSE_S: Final = 1.0  # a client that does not read is not waited for
 
 
@@ -51,7 +52,7 @@ class _Closed(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason
+        self.reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 _RESTART: Final = _Closed(1012, "Service Restart")
@@ -120,8 +121,8 @@ class Connection:
                         return await self._admit(payload)
                     except Unauthenticated:
                         raise _Closed(4403, "Forbidden") from None
-                    except SandqlError:
-                        raise _Closed(1013, "Try again later") from None
+                    except SandqlError as error:
+                        raise _Closed(1013, f"Try again later: {error.message}") from None
                 case Control("ping"):
                     self._reply(PONG)
                 case Subscribe():
