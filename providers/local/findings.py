@@ -42,7 +42,7 @@ def look_at_host(settings: Settings) -> list[Finding]:
     is_root = os.geteuid() == 0
     found = [_machine(), _kernel(), _user_namespaces(probed, is_root), _other_namespaces(probed, is_root), _namespace_limits(settings)]
     found += [_proc(probed), _file_systems(probed), _seccomp(probed), _landlock(probed), _memory_groups(settings, is_root)]
-    return [*found, _open_files(settings), _state_dir(settings.state_dir)]
+    return [*found, _open_files(settings), _cores(is_root), _state_dir(settings.state_dir)]
 
 
 def reasons(found: list[Finding]) -> str:
@@ -149,6 +149,14 @@ def _open_files(settings: Settings) -> Finding:
     return Finding("open files", enough, detail, f"{mend} Or lower SANDQL_MAX_CONCURRENT_RUNS.", required=False)
 
 
+def _cores(is_root: bool) -> Finding:
+    """Programs have a core limit of 1, at which the host's handler is not started; no user but root can give it to them where the hard limit is 0."""
+    piped = _text("/proc/sys/kernel/core_pattern").startswith("|")
+    safe = not piped or is_root or resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+    detail = "of programs that crash are written nowhere" if safe else "a program that crashes has the host's handler started, with its memory"
+    return Finding("core dumps", safe, detail, mends.CORES, required=False)
+
+
 def _state_dir(folder: Path) -> Finding:
     there = folder
     while not there.exists() and there != there.parent:
@@ -158,8 +166,15 @@ def _state_dir(folder: Path) -> Finding:
     return Finding("state folder", usable, detail, "Set SANDQL_STATE_DIR to a folder that this user may write to.")
 
 
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
 def _number(path: str) -> int | None:
     try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
+        return int(_text(path))
+    except ValueError:
         return None

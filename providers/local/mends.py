@@ -24,6 +24,7 @@ ROOT_OUTSIDE: Final = (
     "start it as an ordinary user, or as root outside of the namespace"
 )
 SECCOMP: Final = "Use a kernel with CONFIG_SECCOMP_FILTER; all distributions' have it."
+CORES: Final = "Give the server a hard core limit of 1 byte (LimitCORE=1 in the service's unit), or set kernel.core_pattern to a name without a pipe."
 LANDLOCK: Final = "Use Linux 5.19 or newer and put `landlock` into the list of the kernel's `lsm=` parameter."
 
 

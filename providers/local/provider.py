@@ -66,7 +66,7 @@ class LocalProvider:
     async def start(self) -> None:
         """Find the languages, start the engine and the sweeping of idle homes."""
         settings = self._settings
-        _raise_fd_limit()
+        _raise_limits()
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         python = base_python()
         found = await asyncio.to_thread(find_languages, python)
@@ -271,8 +271,11 @@ def base_python() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
-def _raise_fd_limit() -> None:
-    """Each run holds five descriptors: take as many as the hard limit allows."""
+def _raise_limits() -> None:
+    """Each run holds five descriptors: take as many as the hard limit allows. Cells have a core limit of 1, for which this one must not be lower."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FDS_WANTED if hard == resource.RLIM_INFINITY else min(hard, _FDS_WANTED)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        with contextlib.suppress(ValueError):  # only root may; the doctor says what that means
+            resource.setrlimit(resource.RLIMIT_CORE, (1, 1))

@@ -18,8 +18,9 @@ from sandql.access.api_keys import ApiKeys
 from sandql.access.plans import read_plans
 from sandql.access.roles import Roles
 from sandql.core.api_keys import IssuedApiKey, NewApiKey
-from sandql.core.errors import BadRequest, NotFound
+from sandql.core.errors import BadRequest, NotFound, ResourceError
 from sandql.core.permissions import Permission
+from sandql.store import api_key_rows
 from sandql.store.store import Store, open_store
 
 ASKED = NewApiKey("ci", "bob", "developer", "pro", "acme", frozenset({Permission.ACCESS_FILES}))
@@ -179,6 +180,21 @@ async def test_uses_are_noted_in_one_go(database_url: str, tmp_path: Path) -> No
         used = (await keys.page(None, 1)).items[0].last_used_at
         assert used is not None
         assert abs(time.time() - used) < 5
+
+
+@pytest.mark.parametrize("error", [ResourceError("away"), RuntimeError("a defect")])
+async def test_uses_that_cannot_be_noted_are_later(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    async with opened(database_url, tmp_path) as (_, keys):
+        await keys.verify((await keys.create(ASKED)).secret)
+        with monkeypatch.context() as broken:
+            broken.setattr(api_key_rows, "note_use", fail)
+            await keys.flush()
+        assert (await keys.page(None, 1)).items[0].last_used_at is None
+        await keys.flush()
+        assert (await keys.page(None, 1)).items[0].last_used_at is not None
 
 
 async def test_many_who_ask_at_once_are_answered_by_one_reading(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,9 +236,12 @@ def _capabilities():
 
 
 def set_zygote_limits():
-    """What every cell inherits: no core file, little locked memory, few queued signals, and little of the 800 KiB a user has for POSIX queues."""
+    """What every cell inherits: no core file, little locked memory, few queued signals, and little of the 800 KiB a user has for POSIX queues.
+
+    With a core limit of 1 byte there is neither a file nor, where the host pipes cores to a handler of its own, one that is started for this.
+    """
     for kind, value in (
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),
         (resource.RLIMIT_MEMLOCK, 65_536),
         (resource.RLIMIT_MSGQUEUE, 4_096),
         (resource.RLIMIT_SIGPENDING, 256),

@@ -115,6 +115,8 @@ _LOOKED_AT: dict[str, tuple[int, int]] = {
     "memfd_create": (319, 279),
     "mmap": (9, 222),
     "shmget": (29, 194),
+    "setrlimit": (160, 164),
+    "prlimit64": (302, 261),
 }
 
 # What a zygote does to make a cell. It keeps these and gives up all else once; a cell gives up these as its last step, which is
@@ -141,6 +143,8 @@ _PR_SET_MM = 35
 _PERSONALITIES = (0, 0xFFFFFFFF)  # Linux, and the question which one it is
 _SECCOMP_NEW_LISTENER = 1 << 3
 _MFD_HUGETLB, _MAP_HUGETLB, _SHM_HUGETLB = 0x4, 0x40000, 0x800  # huge pages are one pool for the host, and no group counts them
+
+_RLIMIT_CORE = 4  # stays as it is set for all cells: 1, at which the kernel starts no handler of the host's, while at 0 it may
 
 _LOAD, _AND, _EQUAL, _NOT_BELOW, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x25, 0x45, 0x06  # <linux/bpf_common.h>
 _RET_ALLOW, _RET_ERRNO = 0x7FFF0000, 0x00050000
@@ -182,6 +186,12 @@ def _any_bit(mask: int, then: _Block, otherwise: _Block) -> _Block:
     return [(_ANY_BIT, 0, len(then), mask), *then, *otherwise]
 
 
+def _is_null(index: int, then: _Block, otherwise: _Block) -> _Block:
+    """Whether a pointer is NULL: both halves of it are looked at."""
+    high: _Block = [(_LOAD, 0, 0, _ARGS_AT + 8 * index + 4), *_one_of((0,), then, otherwise)]
+    return _argument(index) + _one_of((0,), high, otherwise)
+
+
 def _socket() -> _Block:
     protocol = _argument(2) + _one_of(_IP_PROTOCOLS, _ALLOW, _answer(_EPROTONOSUPPORT))
     internet = [*_argument(1), (_AND, 0, 0, _SOCK_TYPE_MASK), *_one_of((_SOCK_STREAM, _SOCK_DGRAM), protocol, _answer(_EPERM))]
@@ -212,6 +222,10 @@ def _look(name: str) -> _Block:
         return _argument(1) + _any_bit(_MFD_HUGETLB, _answer(_EPERM), _ALLOW)
     if name == "mmap":
         return _argument(3) + _any_bit(_MAP_HUGETLB, _answer(_ENOMEM), _ALLOW)
+    if name == "setrlimit":
+        return _argument(0) + _one_of((_RLIMIT_CORE,), _answer(0), _ALLOW)
+    if name == "prlimit64":
+        return _argument(1) + _one_of((_RLIMIT_CORE,), _is_null(2, _ALLOW, _answer(0)), _ALLOW)
     return _argument(2) + _any_bit(_SHM_HUGETLB, _answer(_ENOMEM), _ALLOW)  # shmget
 
 

@@ -169,8 +169,8 @@ class ApiKeys:
             return
         try:
             await self._store.write(partial(api_key_rows.note_use, used=used))
-        except ResourceError as error:  # it is known a minute later
-            _log.warning("the last use of API keys could not be noted", error=error.message)
+        except Exception as error:  # it is known a minute later
+            _log.warning("the last use of API keys could not be noted", error=str(error), exc_info=not isinstance(error, ResourceError))
             self._used = used | self._used
 
     async def _owned(self, id_: str, tenant: str | None) -> ApiKey:

@@ -75,3 +75,21 @@ def test_the_apparmor_mend_names_the_interpreter_itself(sysctl: Path) -> None:
 
 def test_the_mend_of_memory_groups_differs_for_root() -> None:
     assert mends.of_memory_groups(is_root=True) != mends.of_memory_groups(is_root=False)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hard", "is_root", "safe"),
+    [
+        ("|/apport", 0, False, False),
+        ("|/apport", 0, True, True),
+        ("|handler", 1, False, True),
+        ("core", 0, False, True),
+    ],
+)
+def test_a_handler_of_cores_that_crashes_would_start_is_found(
+    monkeypatch: pytest.MonkeyPatch, pattern: str, hard: int, *, is_root: bool, safe: bool
+) -> None:
+    """Played: what the kernel does with cores is one setting for the whole host."""
+    monkeypatch.setattr(findings, "_text", lambda _path: pattern)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(findings.resource, "getrlimit", lambda _kind: (0, hard))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    assert findings._cores(is_root).ok is safe  # pyright: ignore[reportPrivateUsage]  # a whole examination would ask the kernel

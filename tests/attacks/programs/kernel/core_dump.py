@@ -6,11 +6,14 @@ import resource
 import probe
 
 found = []
-try:
-    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    found.append("core limit raised")
-except (ValueError, OSError):
-    pass
+for wanted in (resource.RLIM_INFINITY, 0, 4096):  # a handler that the host pipes cores to is started at any limit but 1, 0 included
+    for change in (resource.setrlimit, lambda kind, both: resource.prlimit(0, kind, both)):
+        try:
+            change(resource.RLIMIT_CORE, (wanted, wanted))
+        except (ValueError, OSError):
+            pass
+if resource.getrlimit(resource.RLIMIT_CORE) != (1, 1):
+    found.append("core limit changed: %r" % (resource.getrlimit(resource.RLIMIT_CORE),))
 pid = os.fork()
 if pid == 0:
     os.chdir("/tmp")
