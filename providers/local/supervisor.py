@@ -59,6 +59,8 @@ class Supervisor:
         self.by_fd: dict[int, _Zygote] = {}
         self.cells: dict[int, str] = {}  # cell → its zygote
         self.started: set[int] = set()  # cells that have a job
+        self.owners: dict[int, int] = {}  # cell → its uid, of those without a home
+        self.owners_in_use: set[int] = set()
         self.lasting: set[int] = set()  # cells that stay open, of which the server is told what they use
         self.deadlines: list[tuple[float, int]] = []
         self.cpu_checks: list[tuple[float, int, int]] = []  # when to look, the cell, and its CPU milliseconds
@@ -193,17 +195,23 @@ class Supervisor:
         if lasting:
             self.lasting.add(cell)
         zygote = self.zygotes[name]
-        packet = pack(("park", cell, kind, self._owner(owner), home))
+        packet = pack(("park", cell, kind, self._owner(cell, owner), home))
         self._send(zygote, packet, fds)
 
-    def _owner(self, owner: int | None) -> int:
+    def _owner(self, cell: int, owner: int | None) -> int:
+        """The uid of a cell: that of its home, or one that no other cell has, which was another's as long ago as can be."""
         if not self.real_root:
             return 1000
         if owner is not None:
             return owner
         first, count = self.config["run_uids"]
-        self.next_owner = (self.next_owner + 1) % count
-        return FIRST_RUN_UID + first + self.next_owner
+        for _ in range(count):  # there are more than cells, but for a template's engine where very many may run
+            self.next_owner = (self.next_owner + 1) % count
+            if first + self.next_owner not in self.owners_in_use:
+                break
+        taken = self.owners[cell] = first + self.next_owner
+        self.owners_in_use.add(taken)
+        return FIRST_RUN_UID + taken
 
     def _kill_cell(self, cell: int, cause: str) -> None:
         self._tell_zygote(cell, ("kill", cell, cause))
@@ -248,6 +256,7 @@ class Supervisor:
             self._say_spent(cell, ended=True)
         self.lasting.discard(cell)
         self.cells.pop(cell, None)
+        self.owners_in_use.discard(self.owners.pop(cell, -1))
         self.started.discard(cell)
         self.cgroups.give_back(cell)
         if self.watchdog is not None:

@@ -12,6 +12,7 @@ import pytest
 
 from sandql.core.values import Output, RunRequest
 from sandql.providers.base import Provider
+from sandql.providers.local import provider as module
 from sandql.providers.local.host_uids import HOST_UID_BASE, UIDS
 from tests.support.engine import (
     SLEEPER,
@@ -50,6 +51,26 @@ async def _at_work(provider: Provider, *, fresh: int = 2, homes: tuple[str, ...]
 def _below_zygotes() -> dict[int, dict[str, str]]:
     pids = [pid for zygote in zygotes_of(supervisor_of()) for pid in (zygote, *descendants(zygote))]
     return {pid: status for pid in pids if (status := status_of(pid)) and status["State"][0] != "Z"}
+
+
+@_as_root
+async def test_no_two_cells_have_one_uid_however_many_came_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RUN_UIDS", module._TEMPLATE_UIDS + 12)  # pyright: ignore[reportPrivateUsage]  # or it would take 20,000 runs
+    show = "uid = int(open('/proc/self/uid_map').read().split()[1])\nprint(uid, flush=True)\n"
+    stays = RunRequest("python", (show + "import time\ntime.sleep(100)").encode())
+    async with (
+        open_provider(pool_size=2, node_pool_size=0, program_pool_size=0) as provider,
+        provider.fresh() as sandbox,
+        aclosing(stream(sandbox, stays)) as events,
+    ):
+        held = b""
+        async for event in events:
+            if isinstance(event, Output):
+                held = event.data
+                break
+        others = [(await run(provider, show)).stdout for _ in range(40)]
+        assert held not in others
+        assert len(set(others)) == 11, "each was given again"
 
 
 @_as_root
