@@ -100,6 +100,23 @@ async def test_what_cannot_be_made_leaves_nothing_and_frees_its_key(monkeypatch:
         assert made.status is SandboxStatus.RUNNING
 
 
+async def test_what_could_not_be_made_and_is_not_gone_yet_is_given_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise ProviderUnavailable("not today")
+
+    async with open_house() as house:
+        with monkeypatch.context() as patched:
+            patched.setattr(house.providers["local"], "create", fail)
+            patched.setattr(house.durable.kept, "_end", fail)  # as while the database is away
+            with pytest.raises(ProviderUnavailable, match="not today"):
+                await create(house, key="k")
+            with pytest.raises(ResourceError, match="not gone yet"):
+                await create(house, key="k")
+        assert await until(lambda: not house.durable.kept.live)
+        made = await create(house, key="k")
+        assert made.status is SandboxStatus.RUNNING
+
+
 async def test_a_key_whose_making_was_cut_off_by_a_crash_makes_one_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_house(tmp_path) as house:
         kept = house.durable.kept

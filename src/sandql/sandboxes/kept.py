@@ -32,6 +32,7 @@ from sandql.store.store import Store
 from sandql.usage.storage import Share
 
 _CLOSE_S: Final = 15.0  # for what is being made or ended when the house closes; the next start looks after the rest
+_RETRY_S: Final = 1.0
 _CLOCK_SET_S: Final = 1.0  # by how much it was set, at least, for that to matter
 _UNKNOWN: Final = f'sandboxId: no sandbox of yours has this id; leave it out for a fresh one, or use "{HOME}"'
 _ELSEWHERE: Final = "sandboxId: this sandbox is kept by another server of this database; ask that one"
@@ -137,6 +138,9 @@ class KeptSandboxes:
         making = self._making.get(id_)
         if making is not None:
             return await asyncio.shield(making)
+        live = self.live.get(id_)
+        if live is not None and live.row.status is SandboxStatus.CREATING:
+            raise ResourceError("the sandbox could not be made, and what there is of it is not gone yet; try again later", retry_after_s=_RETRY_S)
         try:
             return await self.find(caller, id_)
         except NotFound:

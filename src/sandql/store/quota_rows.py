@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -141,19 +141,15 @@ async def allotment(connection: AsyncConnection, server: str, key: PeriodKey) ->
     return NOTHING if row is None else Amounts(*row)
 
 
-async def spend(connection: AsyncConnection, key: PeriodKey, spent: Amounts) -> None:
-    """Count something as used without touching what is set aside."""
-    await ensure(connection, key)
-    await connection.execute(_SETTLE, {**_this(key), **_named("spent", spent), **_named("x", NOTHING)})
-
-
-async def return_all(connection: AsyncConnection, server: str) -> None:
-    """Give back everything that is set aside for a server."""
+async def return_all(connection: AsyncConnection, server: str, spent: Mapping[PeriodKey, Amounts]) -> None:
+    """Give back everything that is set aside for a server, and count what was used."""
     rows = (await connection.execute(select(quota_allotments).where(_allotments.server == server, ~_NOTHING_ALLOTTED))).mappings().all()
-    for row in sorted(rows, key=lambda row: (row["owner"], row["period"], row["starts_at"])):
-        key = PeriodKey(row["owner"], row["period"], row["starts_at"])
-        amounts = Amounts(*(row[name] for name in Amounts._fields))
-        await connection.execute(_SETTLE, {**_this(key), **_named("spent", NOTHING), **_named("x", amounts)})
+    allotted = {PeriodKey(row["owner"], row["period"], row["starts_at"]): Amounts(*(row[name] for name in Amounts._fields)) for row in rows}
+    for key in sorted({*allotted, *spent}):  # in one order, or else two servers could wait for each other
+        if key in spent:
+            await ensure(connection, key)
+        values = {**_this(key), **_named("spent", spent.get(key, NOTHING)), **_named("x", allotted.get(key, NOTHING))}
+        await connection.execute(_SETTLE, values)
     await connection.execute(delete(quota_allotments).where(_allotments.server == server))
 
 

@@ -99,9 +99,7 @@ async def recover(connection: AsyncConnection, server: str, entries: Sequence[tu
         if period is not None:
             spent[period] = spent.get(period, NOTHING).plus(charge)
     await usage_rows.add(connection, used)
-    await quota_rows.return_all(connection, server)
-    for period in sorted(spent):
-        await quota_rows.spend(connection, period, spent[period])
+    await quota_rows.return_all(connection, server, spent)
     await usage_rows.advance(connection, server, position, last)
     return last
 
