@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from sandql.core.contexts import ContextRequest
 from sandql.core.errors import Conflict
 from sandql.core.spent import Spent
+from sandql.core.tasks import finished as done_anyway
 from sandql.core.values import (
     Completed,
     Event,
@@ -52,6 +53,7 @@ _HELD_BYTES: Final = 1 << 20
 _libc: Final = ctypes.CDLL(None)
 
 
+_CLOSED: Final = Verdict(Outcome.CANCELLED, problem=Problem("CANCELLED", "the context was closed or restarted"))
 _LEFT: Final = Verdict(Outcome.SANDBOX_LOST, problem=Problem("SANDBOX_LOST", "the context ended before it answered; restart it"))
 
 
@@ -102,6 +104,7 @@ class LocalContext:
         self._news = asyncio.Event()
         self._waiting: deque[tuple[Stream, bytes]] = deque()
         self._held = 0
+        self._closed = False
         self._clock: _Clock | None = None
         self._begun = False
         self._insists = False
@@ -156,14 +159,30 @@ class LocalContext:
             wall_ms = round((perf_counter() - began) * 1000)
             yield Completed(seq + 1, await self._execution(request, kept, answer, wall_ms, clock.over, before))
         finally:
+            if sending is not None and not finished:
+                await done_anyway(self._give_up(clock))
             clock.stop()
             self._clock = None
             if sending is not None:
                 sending.cancel()
-            self._loop.remove_reader(self._channel.fd)
+            if not self._closed:
+                self._loop.remove_reader(self._channel.fd)
             self.run.pause()
-            if not finished and self.alive:
-                self.interrupt()  # whoever asked is gone
+
+    async def _give_up(self, clock: _Clock) -> None:
+        """Interrupt code whose caller is gone until the driver answers, or end the context: nothing of it may become part of what comes next."""
+        clock.interrupt("CANCELLED")
+        while self.alive and self._answer() is None:
+            self._drop_output()
+            self.run.resume()
+            await self._news.wait()
+            self._news.clear()
+        self.run.drain()
+        self._drop_output()
+
+    def _drop_output(self) -> None:
+        self._waiting.clear()
+        self._held = 0
 
     def interrupt(self) -> None:
         """Interrupt what runs; see `sandql.providers.base.Context`."""
@@ -199,7 +218,10 @@ class LocalContext:
         if not self.run.ended.done() or self.run.ended.cancelled():
             self._engine.kill(self._cell, "CANCELLED")
         self.run.close()
+        self._closed = True  # from now on the number of its channel may be that of another's
+        self._loop.remove_reader(self._channel.fd)
         os.close(self._channel.fd)
+        self._news.set()  # code may run, whose caller doesn't read
 
     def _on_output(self, stream: Stream, data: bytes) -> None:
         self._waiting.append((stream, data))
@@ -243,7 +265,7 @@ class LocalContext:
         return frame
 
     def _read_channel(self) -> None:
-        for _ in range(_READS if len(self._answers) < _MOST_ANSWER + 4 else 0):
+        for _ in range(_READS if not self._closed and len(self._answers) < _MOST_ANSWER + 4 else 0):
             try:
                 data = os.read(self._channel.fd, _READ_BYTES)
             except BlockingIOError:
@@ -261,8 +283,9 @@ class LocalContext:
         results: tuple[RichResult, ...] = ()
         exception = None
         if answer is None:
-            end = await asyncio.shield(self.run.ended)
-            verdict = LOST if end is None else judge(end, self._request.limits, kept.tail)
+            await asyncio.wait((self.run.ended,))
+            end = None if self.run.ended.cancelled() else self.run.ended.result()
+            verdict = _CLOSED if self.run.ended.cancelled() else LOST if end is None else judge(end, self._request.limits, kept.tail)
             if verdict.outcome in (Outcome.COMPLETED, Outcome.FAILED):
                 verdict = replace(_LEFT, exit_code=verdict.exit_code)
         else:

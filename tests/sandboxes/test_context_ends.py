@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
 from sandql.core.errors import Conflict, NotFound
 from sandql.core.kept import SandboxStatus
-from sandql.core.values import Caller, Outcome
-from sandql.resolvers import code, contexts, sandboxes
+from sandql.core.values import Caller, Completed, Limits, Outcome, Signal
+from sandql.resolvers import code, contexts, executions, sandboxes
 from sandql.resolvers.operations import CreateContext, CreateSandbox, ExecuteCode
+from sandql.sandboxes import contexts as contexts_module
+from sandql.sandboxes.account import Account, Bill
 from sandql.sandboxes.contexts import Opening
 from tests.support.engine import until
-from tests.support.house import ALICE, open_house
+from tests.support.executions import end_of, watched
+from tests.support.house import ALICE, BOB, open_house
 
 
 async def test_a_sandbox_lives_for_as_long_as_quiet_code_runs_in_a_context_of_it() -> None:
@@ -61,3 +65,79 @@ async def test_restarting_one_that_is_closed_meanwhile_says_so() -> None:
         with pytest.raises(NotFound):
             async with asyncio.timeout(20):
                 await restarting
+
+
+async def test_who_reads_on_after_closing_gets_nothing_of_the_next_context() -> None:
+    """The next one may have the same descriptor for its answers."""
+    async with open_house() as house:
+        hers = await contexts.create_context(house, ALICE, CreateContext("python"))
+        async with aclosing(code.stream_code(house, ALICE, ExecuteCode("import time\ntime.sleep(60)", "python", context_id=hers.id))) as events:
+            await anext(events)  # she reads no more
+            await contexts.close_context(house, ALICE, hers.id)
+            his = await contexts.create_context(house, BOB, CreateContext("python"))
+            running = asyncio.ensure_future(code.execute(house, BOB, ExecuteCode("'the secret of Bob'", "python", context_id=his.id)))
+            last = await asyncio.wait_for(anext(events), 10)
+            assert isinstance(last, Completed)
+            assert (last.execution.outcome, last.execution.results) == (Outcome.CANCELLED, ())
+            answer = await asyncio.wait_for(running, 10)
+            assert [item.data for item in answer.results] == ["'the secret of Bob'"]
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_nothing_of_code_whose_caller_left_becomes_part_of_the_next(*, stubborn: bool) -> None:
+    async with open_house() as house:
+        context = await contexts.create_context(house, ALICE, CreateContext("python"))
+        old = "import time\nn = 0\nwhile True:\n    n += 1\n    print('old', n, flush=True)\n    time.sleep(0.01)"
+        if stubborn:
+            old = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+        async with aclosing(code.stream_code(house, ALICE, ExecuteCode(old, "python", context_id=context.id))) as events:
+            await anext(events)
+            if not stubborn:
+                await anext(events)
+        if stubborn:
+            with pytest.raises(Conflict, match="ended"):  # there is no other way to end that
+                await code.execute(house, ALICE, ExecuteCode("print('mine')", "python", context_id=context.id))
+            return
+        ran = await code.execute(house, ALICE, ExecuteCode("print('mine', n > 0)", "python", context_id=context.id))
+        assert (ran.outcome, ran.stdout) == (Outcome.COMPLETED, b"mine True\n")
+
+
+@pytest.mark.parametrize("how", ["cancel", "interrupt"])
+async def test_what_is_said_to_code_before_it_begins_reaches_it(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    bill, asked, go_on = Account.bill, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Account, language: str, limits: Limits, stored: int = 0) -> Bill:
+        asked.set()
+        await go_on.wait()
+        return await bill(self, language, limits, stored)
+
+    async with open_house() as house:
+        context = await contexts.create_context(house, ALICE, CreateContext("python"))
+        monkeypatch.setattr(Account, "bill", slow)
+        id_ = await code.start(house, ALICE, ExecuteCode("import time\ntime.sleep(60)", "python", context_id=context.id))
+        await asked.wait()
+        if how == "cancel":
+            assert await executions.cancel_execution(house, ALICE, id_, Signal.KILL)
+        else:
+            assert await contexts.interrupt_context(house, ALICE, context.id)
+        go_on.set()
+        ended = end_of(await watched(house, id_)).execution
+        assert ended.outcome is (Outcome.CANCELLED if how == "cancel" else Outcome.FAILED)
+
+
+async def test_a_context_that_ends_while_its_storage_is_looked_at_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        asked.set()
+        await go_on.wait()
+
+    async with open_house() as house:
+        context = await contexts.create_context(house, ALICE, CreateContext("python"))
+        monkeypatch.setattr(contexts_module, "check_room", slow)
+        running = asyncio.ensure_future(code.execute(house, ALICE, ExecuteCode("1", "python", context_id=context.id)))
+        await asked.wait()
+        await contexts.close_context(house, ALICE, context.id)
+        go_on.set()
+        with pytest.raises(Conflict, match="ended"):
+            await running

@@ -25,6 +25,7 @@ from sandql.sandboxes.metered import check_room
 from sandql.sandboxes.metered_context import MeteredContext, open_metered
 
 _UNKNOWN: Final = "contextId: no context of yours has this id"
+_ENDED: Final = "contextId: this context has ended; make another"
 _MOST_WAITING: Final = 16
 _log = structlog.get_logger()
 
@@ -137,17 +138,19 @@ class Contexts:
         async with opened.turn:
             if opened.context is None or opened.lease is None:
                 await payer.check()
-                raise Conflict("contextId: this context has ended; make another")
-            await check_room(opened.lease.share, request)
-            touch = opened.lease.touch
+                raise Conflict(_ENDED)
+            context, lease = opened.context, opened.lease
+            await check_room(lease.share, request)
+            if opened.context is not context:  # it ended meanwhile
+                raise Conflict(_ENDED)
 
             def work() -> None:
                 opened.active_at = time.monotonic()
-                touch()
+                lease.touch()
 
             try:
-                with opened.lease.working():
-                    yield ContextProgram(opened.context, request, payer, work)
+                with lease.working():
+                    yield ContextProgram(context, request, payer, work)
             finally:
                 opened.active_at = time.monotonic()
 

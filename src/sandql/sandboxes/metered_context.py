@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -39,6 +39,8 @@ class MeteredContext:
         self._paid_cpu_ms = 0
         self._paid_wall_ms = 0
         self._set_aside: Limits | None = None  # for the execution that goes on
+        self._begun = False
+        self._early: set[Callable[[], None]] = set()  # what is to be done to code as soon as it begins
 
     @property
     def alive(self) -> bool:
@@ -47,6 +49,7 @@ class MeteredContext:
 
     async def execute(self, request: RunRequest, payer: Account) -> AsyncGenerator[Event]:
         """Run code that somebody pays for, and yield its events. Raises as `Context.execute` and `Account.bill`."""
+        self._early.clear()
         bill = await payer.bill(request.language, request.limits)
         self._payer = payer
         self._set_aside = request.limits
@@ -55,11 +58,13 @@ class MeteredContext:
             async with aclosing(self._context.execute(request)) as events:
                 async for event in events:
                     started = True
+                    self._begin()
                     if isinstance(event, Completed):
                         outcome = event.execution.outcome
                         await self._pay(bill, outcome, request.limits)
                     yield event
         finally:
+            self._begun = False
             self._set_aside = None
             if started:
                 await asyncio.shield(asyncio.ensure_future(self._pay(bill, outcome, request.limits)))
@@ -67,11 +72,25 @@ class MeteredContext:
 
     def interrupt(self) -> None:
         """Interrupt what runs; variables stay."""
-        self._context.interrupt()
+        self._tell(self._context.interrupt)
 
     def stop(self) -> None:
         """Interrupt what runs, and end the context where that is of no use."""
-        self._context.stop()
+        self._tell(self._context.stop)
+
+    def _tell(self, act: Callable[[], None]) -> None:
+        """Do something to the code that runs; where it has not begun, as while its bill is made, then when it does."""
+        if self._begun:
+            act()
+        else:
+            self._early.add(act)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            for act in self._early:
+                act()
+            self._early.clear()
 
     async def ended(self) -> None:
         """Return when it has ended."""
