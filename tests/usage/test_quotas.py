@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.amounts import UNBOUNDED, Amounts
 from sandql.core.errors import Forbidden, QuotaExceeded
-from sandql.core.values import Caller
+from sandql.core.values import Caller, Limits
 from sandql.store import quota_rows
 from sandql.store.quota_rows import PeriodKey
 from sandql.store.store import open_store
@@ -147,6 +147,18 @@ async def test_credentials_of_one_subject_keep_each_within_its_own_plan(database
         assert (await state(store)).reserved == Amounts()
 
 
+async def test_plans_that_bound_different_things_keep_each_within_its_own(tmp_path: Path) -> None:
+    few, slow, rich = Quota(DAY, Amounts(10, 100_000, UNBOUNDED)), Quota(DAY, Amounts(1000, 20_000, UNBOUNDED)), Caller("alice", plan="large")
+    short = Limits(wall_ms=500, cpu_ms=500, memory_bytes=RUN.memory_bytes)
+    async with a_ledger(None, tmp_path, few, large=slow) as (ledger, _):
+        ledger.refund(await ledger.reserve(ALICE, "local", "python", Limits(wall_ms=30_000, cpu_ms=30_000, memory_bytes=RUN.memory_bytes)))
+        for reserved in await asyncio.gather(*(ledger.reserve(rich, "local", "python", short) for _ in range(40)), return_exceptions=True):
+            if isinstance(reserved, Reserved):
+                ledger.refund(reserved)
+        runs = await asyncio.gather(*(ledger.reserve(ALICE, "local", "python", short) for _ in range(40)), return_exceptions=True)
+        assert sum(isinstance(run, Reserved) for run in runs) == 10
+
+
 async def test_without_a_quota_the_database_is_not_asked(tmp_path: Path) -> None:
     async with a_ledger(None, tmp_path, None) as (ledger, store):
         asked: list[object] = []
@@ -185,13 +197,13 @@ async def test_servers_and_callers_that_cross_do_not_wait_for_each_other(databas
 
 async def test_rows_of_periods_that_are_over_are_removed(database_url: str, tmp_path: Path) -> None:
     now, day_s = 1_700_000_000, 86_400
-    some, keys = Amounts(1, 1, 1), {days: PeriodKey("alice", DAY, now - days * day_s) for days in (0, 1, 5, 6, 100)}
+    some, keys = Amounts(1, 1, 1), {days: PeriodKey("alice", DAY, now - days * day_s) for days in (0, 1, 5, 6, 100, 101)}
 
     async def fill(connection: AsyncConnection) -> None:
         for days, key in keys.items():
             await quota_rows.ensure(connection, key)
             assert await quota_rows.reserve(connection, "here", key, some, Amounts(9, 9, 9))
-            if days != 6:  # of that day something is set aside still
+            if days not in (6, 101):  # of these days something is set aside still
                 await quota_rows.settle(connection, "here", key, some, Amounts())
 
     async def left(connection: AsyncConnection) -> tuple[set[int], set[int]]:
@@ -202,4 +214,4 @@ async def test_rows_of_periods_that_are_over_are_removed(database_url: str, tmp_
     async with open_store(database_url, tmp_path) as store:
         await store.write(fill)
         await store.write(lambda connection: quota_rows.forget(connection, now))
-        assert await store.read(left) == ({0, 1, 6}, {0, 1, 5, 6})
+        assert await store.read(left) == ({0, 1, 6, 101}, {0, 1, 5, 6, 101})

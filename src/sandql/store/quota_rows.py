@@ -69,6 +69,7 @@ _SETTLE: Final = (
 )
 
 
+_NOTHING_RESERVED: Final = and_(*(_periods[f"reserved_{name}"] == 0 for name in Amounts._fields))
 _NOTHING_ALLOTTED: Final = and_(*(_allotments[name] == 0 for name in Amounts._fields))
 
 
@@ -154,8 +155,7 @@ async def return_all(connection: AsyncConnection, server: str, spent: Mapping[Pe
 
 
 async def forget(connection: AsyncConnection, now: float) -> None:
-    """Remove the rows of periods that are long over, and those of allotments of which nothing is left when theirs is over."""
+    """Remove the rows of periods that are long over, and those of allotments whose period is over: none of which something is set aside."""
     over = or_(*((_allotments.period == period) & (_allotments.starts_at < now - longest_s) for period, longest_s in _OVER_S.items()))
     await connection.execute(delete(quota_allotments).where(over, _NOTHING_ALLOTTED))
-    await connection.execute(delete(quota_allotments).where(_allotments.starts_at < now - _KEPT_S))
-    await connection.execute(delete(quota_periods).where(_periods.starts_at < now - _KEPT_S))
+    await connection.execute(delete(quota_periods).where(_periods.starts_at < now - _KEPT_S, _NOTHING_RESERVED))

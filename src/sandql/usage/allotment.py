@@ -28,13 +28,15 @@ class Waiter:
 
 @dataclass(slots=True)
 class Allotment:
-    """What an owner has of a period as this server has it; `free` of what it holds is no run's, and was set aside within `quota`.
+    """What an owner has of a period as this server has it; `free` of what it holds is no run's, and all of that is within the quota `within`.
 
-    Credentials of one owner may have plans with other quotas: they share the period, and each keeps within its own.
+    Credentials of one owner may have plans with other quotas: they share the period, and each keeps within its own. `quota` is the last one
+    that there was room in.
     """
 
     key: PeriodKey
     quota: Quota
+    within: Quota | None = None
     free: Amounts = NOTHING
     open: Amounts = NOTHING  # of runs that go on
     spent: Amounts = NOTHING  # by runs that have ended, which the database does not know yet

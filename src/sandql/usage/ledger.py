@@ -95,7 +95,7 @@ class Ledger:
 
     async def _take(self, owner: str, quota: Quota, needs: Amounts) -> Allotment:
         allotment = self._allotment(owner, quota)
-        if not allotment.waiting and allotment.quota == quota and allotment.take(needs):
+        if not allotment.waiting and allotment.within == quota and allotment.take(needs):
             self.waits.none()
             return allotment
         waiter = Waiter(needs, quota, asyncio.get_running_loop().create_future())
@@ -326,7 +326,9 @@ class Ledger:
         quota = waiters[0].quota if waiters else allotment.quota
         left = quota.most.minus(answer.state.taken).minus(answer.more)
         if left == left.positive():  # then all that is set aside is within it
-            allotment.quota = quota
+            allotment.quota = allotment.within = quota
+        elif answer.more != NOTHING:
+            allotment.within = None
         elsewhere = answer.state.reserved.minus(held).positive() != NOTHING
         loop = asyncio.get_running_loop()
         now = loop.time()
