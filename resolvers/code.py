@@ -128,7 +128,7 @@ async def _execute_once(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode
     try:
         return (await executions.answer(caller, id_)).execution
     finally:
-        executions.leave(id_)
+        executions.go_on(_leave_started(sandboxes, caller, key, starting))
 
 
 async def _leave_started(sandboxes: Sandboxes, caller: Caller, key: str, starting: asyncio.Task[str]) -> None:

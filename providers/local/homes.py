@@ -155,7 +155,8 @@ class Homes:
     def remove_idle(self, idle_s: float) -> list[str]:
         """Remove the homes that nobody has used for so long; returns their names. One that cannot be removed is left for the next time."""
         removed: list[str] = []
-        oldest = self._opened_at + ticks() - idle_s  # a clock that was set since must not make what was used just now look old
+        now = min(self._opened_at + ticks(), time.time())  # a clock that was set since must not make what was used just now look old
+        oldest = now - idle_s
         for name in os.listdir(self.folder):
             with contextlib.suppress(OSError):
                 if name.startswith(_KEPT) or not self._is_idle(name, oldest):

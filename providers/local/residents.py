@@ -87,7 +87,7 @@ class Residents:
     def forget(self, home: str) -> None:
         """Know nothing more of a workspace that is gone and that nobody has."""
         self._closed.discard(home)
-        self.forget_stamps([home])
+        self._changes.pop(home, None)  # its name, an id, never comes again
 
     def forget_stamps(self, homes: Collection[str]) -> None:
         """Keep no stamps of workspaces that are gone: whoever remembers one finds another in its place."""

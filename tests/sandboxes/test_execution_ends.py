@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,3 +187,31 @@ async def test_a_last_event_that_power_took_is_no_last_event(tmp_path: Path, sta
             assert end_of(events).execution.outcome is Outcome.SANDBOX_LOST
         else:
             assert await executions.result_of(house, ALICE, id_) is None
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["slow", "full"])
+async def test_what_has_completed_stays_so_when_the_server_ends_before_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool
+) -> None:
+    complete, has_room, writing = EventLog.complete, threading.Event(), threading.Event()
+
+    def write(log: EventLog, last: bytes) -> None:
+        writing.set()
+        if not full:
+            has_room.wait(2)
+        elif not has_room.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        complete(log, last)
+
+    monkeypatch.setattr(EventLog, "complete", write)
+    async with open_house(tmp_path) as house:
+        ids = [await code.start(house, ALICE, ExecuteCode("print(1)", "python")) for _ in range(12)]
+        if full:
+            for id_ in ids:
+                await watched(house, id_)
+            has_room.set()
+        else:
+            assert await until(writing.is_set)
+    async with open_house(tmp_path) as house:
+        for id_ in ids if full else ids[:1]:
+            assert end_of(await watched(house, id_)).execution.outcome is Outcome.COMPLETED

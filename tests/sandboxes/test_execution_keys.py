@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandql.core.errors import BadRequest, Conflict, NotFound
+from sandql.core.errors import BadRequest, Conflict, NotFound, ResourceError
 from sandql.core.executions import KeptExecution
 from sandql.core.values import Caller, Completed, Outcome
 from sandql.resolvers import code, executions, sandboxes
@@ -18,6 +18,7 @@ from sandql.sandboxes.borrow import Sandboxes
 from sandql.sandboxes.executions import Executions
 from sandql.sandboxes.idempotency import Keys
 from sandql.store import key_rows
+from sandql.store.store import Store
 from tests.support.engine import until
 from tests.support.executions import text_of, until_printed, watched
 from tests.support.house import ALICE, BOB, open_house
@@ -208,3 +209,44 @@ async def test_nobody_comes_between_a_failure_and_the_freeing_of_its_key(house: 
     assert await again, "the key was free again"
     await asyncio.wait([failing])
     assert failing.cancelled()
+
+
+async def test_a_client_that_goes_later_leaves_it_to_whoever_is_asking(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ExecuteCode("import time\ntime.sleep(1)\nprint('done')", "python")
+    going_on, claim = house.durable.executions.going_on, Keys._claim  # pyright: ignore[reportPrivateUsage]  # a database that takes its time
+    first = asyncio.ensure_future(code.execute(house, ALICE, asked, "left later"))
+    assert await until(lambda: house.durable.executions.going_on > going_on)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await claim(*arguments)
+
+    monkeypatch.setattr(Keys, "_claim", slow)
+    second = asyncio.ensure_future(code.execute(house, ALICE, asked, "left later"))
+    await begun.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    go_on.set()
+    assert (await second).stdout == b"done\n"
+
+
+async def test_a_start_of_which_the_database_could_not_say_that_it_was_written_is_made_again(
+    house: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Played: a connection that is lost in a commit."""
+    write, lost = Store.write, [True]
+
+    async def unsure(self: Store, work: Any) -> Any:
+        found = await write(self, work)
+        if "_add_row" in getattr(work, "__qualname__", "") and lost and lost.pop():
+            raise ResourceError("the database cannot be used now")
+        return found
+
+    monkeypatch.setattr(Store, "write", unsure)
+    asked = ExecuteCode("print('once')", "python")
+    with pytest.raises(ResourceError):
+        await code.execute(house, ALICE, asked, "unsure")
+    assert not lost
+    assert (await code.execute(house, ALICE, asked, "unsure")).stdout == b"once\n"

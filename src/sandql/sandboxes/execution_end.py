@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import structlog
 
 from sandql.core.errors import ResourceError
 from sandql.core.executions import KeptExecution
+from sandql.core.tasks import finished
 from sandql.core.values import Completed, Isolation, Outcome, Problem
 from sandql.sandboxes import execution_json
 from sandql.sandboxes.event_log import EventLog, completed
@@ -52,20 +54,26 @@ async def write_end(database: Store, running: Running, ending: Ending, last: Com
     log = running.log
     assert log is not None
     retry_s, data = _RETRY_S, b""
+
+    async def write() -> None:
+        nonlocal last, data
+        last = last or await asyncio.to_thread(ending.event, log.folder, log.seq + 1)
+        data = await asyncio.to_thread(_complete, log, last)
+        await database.write(partial(execution_rows.end, id_=ending.row.id, outcome=last.execution.outcome, now=time.time()))
+
     try:
         while True:
             try:
-                last = last or await asyncio.to_thread(ending.event, log.folder, log.seq + 1)
-                data = await asyncio.to_thread(_complete, log, last)
-                await database.write(partial(execution_rows.end, id_=ending.row.id, outcome=last.execution.outcome, now=time.time()))
+                await finished(write())  # a server that ends does not leave it half done
                 break
             except (OSError, ResourceError) as error:
                 _log.warning("the end of an execution cannot be written now", execution=ending.row.id, error=str(error))
-                if not may_try():
-                    break
                 running.last = last
                 running.wake()
-                await asyncio.sleep(retry_s)
+                if not may_try():
+                    break
+                with suppress(asyncio.CancelledError):  # the server is ending: one last time
+                    await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _MOST_RETRY_S)
     finally:
         log.close()

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from sandql.core.clock import ticks
 from sandql.core.errors import SandqlError
 from sandql.core.executions import KeptExecution
 from sandql.core.settings import Settings
@@ -43,6 +44,7 @@ class ExecutionUpkeep:
         self._settings = settings
         self._grown_bytes = 0  # since the last sweep
         self._grown = asyncio.Event()
+        self._elsewhere: dict[str, float] = {}  # other servers' executions that have no end, and when they were first seen here, by `ticks`
 
     async def settle(self, providers: Mapping[str, Provider]) -> None:
         """At a start: whatever a crash took is written down as lost, and logs that nobody knows are removed."""
@@ -82,7 +84,7 @@ class ExecutionUpkeep:
         now = time.time()
         ended = await self._database.read(lambda connection: execution_rows.ended_before(connection, self._server, now))
         before = now - self._settings.ended_retention_s
-        await self._database.write(lambda connection: execution_rows.end_elsewhere(connection, self._server, now - _GONE_S, now))
+        await self._lose_those_of_the_gone(now)
         await self._database.write(lambda connection: execution_rows.forget_elsewhere(connection, self._server, before - _GONE_S))
         over = set(await self._database.read(lambda connection: execution_rows.ended_before(connection, self._server, before)))
         over |= await asyncio.to_thread(self._too_much, [id_ for id_ in ended if id_ not in over])
@@ -90,6 +92,14 @@ class ExecutionUpkeep:
             await self._database.write(lambda connection: execution_rows.forget(connection, list(over)))
             for id_ in over:
                 await asyncio.to_thread(remove_log, self._folder / id_)
+
+    async def _lose_those_of_the_gone(self, now: float) -> None:
+        """Write down as lost the executions of other servers that were seen from here for so long that those are gone."""
+        found = await self._database.read(lambda connection: execution_rows.running_elsewhere(connection, self._server))
+        self._elsewhere = {id_: self._elsewhere.get(id_, ticks()) for id_ in found}
+        for id_, seen_at in self._elsewhere.items():
+            if ticks() - seen_at >= _GONE_S:
+                await self._database.write(partial(execution_rows.end, id_=id_, outcome=Outcome.SANDBOX_LOST, now=now))
 
     def _complete(self, row: KeptExecution, isolation: Isolation) -> Outcome:
         folder = self._folder / row.id

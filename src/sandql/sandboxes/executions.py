@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -100,9 +101,16 @@ class Executions:
         if running is not None and running.owner == caller.subject:
             return await asyncio.shield(running.started)
         row = await self._database.read(lambda connection: execution_rows.find(connection, caller.subject, id_)) if is_id(id_) else None
+        if row is not None and self._may_be_unbegun(row):
+            row = await self._database.write(partial(execution_rows.forget_running, id_=id_, owner=caller.subject))
         if row is None:
             raise NotFound(_UNKNOWN)
         return row
+
+    def _may_be_unbegun(self, row: KeptExecution) -> bool:
+        """Whether nothing was begun for a row: it was written, but the database could not say so. Or its end has been written since it was read."""
+        running = row.status is ExecutionStatus.RUNNING and row.server == self._server
+        return running and row.id not in self._running and not (self._folder / row.id).exists()
 
     async def page(
         self, caller: Caller, first: int, after: str | None, sandbox_id: str | None, status: ExecutionStatus | None

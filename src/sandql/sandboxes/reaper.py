@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sandql.core.clock import ticks
 from sandql.core.errors import SandqlError
 from sandql.core.kept import SandboxStatus
 from sandql.core.settings import Settings
@@ -39,7 +40,8 @@ class Reaper:
         self._kept = kept
         self._database = database
         self._settings = settings
-        self._forget_at = 0.0
+        self._forget_at = 0.0  # by a clock that nobody sets
+        self._elsewhere: dict[tuple[str, float], float] = {}  # other servers' sandboxes by id and last work, and when that was first seen here
         self._ending: set[str] = set()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -90,9 +92,9 @@ class Reaper:
             if live.fate is None:
                 live.keep_time()
             pause_s = min(pause_s, await self._look_at(live, now, endings))
-        if now >= self._forget_at:
+        if ticks() >= self._forget_at:
             await self._forget(now)
-            self._forget_at = now + _FORGET_EVERY_S
+            self._forget_at = ticks() + _FORGET_EVERY_S
         return max(_LEAST_PAUSE_S, pause_s)
 
     async def _look_at(self, live: Live, now: float, endings: asyncio.TaskGroup) -> float:
@@ -141,18 +143,26 @@ class Reaper:
 
     async def _forget(self, now: float) -> None:
         before = now - self._settings.ended_retention_s
-        if lost := await self._database.write(lambda connection: _lose(connection, self._kept.server, now)):
-            _log.warning("sandboxes of servers that are gone are lost", sandboxes=lost)
+        await self._lose_those_of_the_gone(now)
         await self._database.write(lambda connection: sandbox_rows.forget_ended(connection, before))
         await self._database.write(lambda connection: key_rows.forget(connection, before))
         await self._database.write(lambda connection: quota_rows.forget(connection, now))
 
+    async def _lose_those_of_the_gone(self, now: float) -> None:
+        """Write down as ended what servers left that are gone. When such a server comes back, it ends what is really there.
 
-async def _lose(connection: AsyncConnection, server: str, now: float) -> list[str]:
-    """Write down as ended what servers left that are gone; returns the ids. When such a server comes back, it ends what is really there."""
-    expired = await sandbox_rows.expired_elsewhere(connection, server, now - _GONE_S)
-    return [
-        id_
-        for id_ in expired
-        if await move(connection, id_, SandboxStatus.LOST, now) or await move(connection, id_, SandboxStatus.DESTROYED, now)  # or it was being made
-    ]
+        A server is gone that neither works in a sandbox nor ends it for longer than it may live without work, as long as that was seen from here:
+        the clocks of two servers may differ.
+        """
+        found = await self._database.read(lambda connection: sandbox_rows.living_elsewhere(connection, self._kept.server))
+        self._elsewhere = {(id_, worked_at): self._elsewhere.get((id_, worked_at), ticks()) for id_, worked_at, _ in found}
+        over = [id_ for id_, worked_at, timeout_ms in found if ticks() - self._elsewhere[id_, worked_at] >= timeout_ms / 1000 + _GONE_S]
+        if over:
+            await self._database.write(lambda connection: _lose(connection, over, now))
+            _log.warning("sandboxes of servers that are gone are lost", sandboxes=over)
+
+
+async def _lose(connection: AsyncConnection, ids: Sequence[str], now: float) -> None:
+    for id_ in ids:
+        if not await move(connection, id_, SandboxStatus.LOST, now) and await move(connection, id_, SandboxStatus.DESTROYED, now):
+            await key_rows.free_all(connection, id_)  # it was being made: whoever asks again gets one

@@ -40,12 +40,10 @@ async def end(connection: AsyncConnection, id_: str, outcome: Outcome, now: floa
     await connection.execute(statement.values(status=ExecutionStatus.ENDED, outcome=outcome, ended_at=now))
 
 
-async def end_elsewhere(connection: AsyncConnection, server: str, before: float, now: float) -> None:
-    """Write down as lost the executions of other servers that were started before that time and have no end."""
-    statement = update(executions).where(
-        executions.c.server != server, executions.c.status == ExecutionStatus.RUNNING, executions.c.started_at < before
-    )
-    await connection.execute(statement.values(status=ExecutionStatus.ENDED, outcome=Outcome.SANDBOX_LOST, ended_at=now))
+async def running_elsewhere(connection: AsyncConnection, server: str) -> Sequence[str]:
+    """The ids of other servers' executions that have no end."""
+    statement = select(executions.c.id).where(executions.c.server != server, executions.c.status == ExecutionStatus.RUNNING)
+    return list((await connection.execute(statement)).scalars())
 
 
 async def forget_elsewhere(connection: AsyncConnection, server: str, before: float) -> None:
@@ -57,6 +55,12 @@ async def find(connection: AsyncConnection, owner: str, id_: str) -> KeptExecuti
     """The owner's execution of that id."""
     row = (await connection.execute(select(executions).where(executions.c.id == id_, executions.c.owner == owner))).mappings().first()
     return None if row is None else _execution(row)
+
+
+async def forget_running(connection: AsyncConnection, id_: str, owner: str) -> KeptExecution | None:
+    """Remove the row of an execution that has no end; what is there then."""
+    await connection.execute(delete(executions).where(executions.c.id == id_, executions.c.status == ExecutionStatus.RUNNING))
+    return await find(connection, owner, id_)
 
 
 async def running(connection: AsyncConnection, server: str) -> Sequence[KeptExecution]:

@@ -78,10 +78,12 @@ async def count_living(connection: AsyncConnection, owner: str, server: str, now
     return (await connection.execute(statement.where((sandboxes.c.server == server) | (now <= _EXPIRES_AT)))).scalar_one()
 
 
-async def expired_elsewhere(connection: AsyncConnection, server: str, before: float) -> Sequence[str]:
-    """The ids of other servers' sandboxes that have not ended, though their time was over before that."""
-    statement = select(sandboxes.c.id).where(sandboxes.c.server != server, sandboxes.c.ended_at.is_(None), before > _EXPIRES_AT)
-    return list((await connection.execute(statement)).scalars())
+async def living_elsewhere(connection: AsyncConnection, server: str) -> Sequence[tuple[str, float, int]]:
+    """Of other servers' sandboxes that have not ended: the id, when it last had work, and how many milliseconds it lives without."""
+    statement = select(sandboxes.c.id, sandboxes.c.worked_at, sandboxes.c.timeout_ms).where(
+        sandboxes.c.server != server, sandboxes.c.ended_at.is_(None)
+    )
+    return [(row.id, row.worked_at, row.timeout_ms) for row in await connection.execute(statement)]
 
 
 async def page(

@@ -177,10 +177,15 @@ def test_making_that_fails_leaves_nothing(homes: Homes, monkeypatch: pytest.Monk
     assert list(homes.folder.iterdir()) == []
 
 
-def test_a_clock_that_is_set_makes_no_home_old(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = homes.lend("alice")
-    homes.give_back(home)
+@pytest.mark.parametrize("ahead_s", [10**6, -(10**6)])
+def test_a_clock_that_is_set_makes_no_home_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int) -> None:
     now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + 10**8)
+    monkeypatch.setattr(time, "time", lambda: now() + max(0, -ahead_s))
+    homes = Homes(tmp_path / "homes")
+    monkeypatch.setattr(time, "time", lambda: now() + max(0, ahead_s))
+    home = homes.lend("alice")  # files have the time of the clock as it is
+    os.utime(home.files.parent, (now(), now()))
+    homes.give_back(home)
+    os.utime(home.files.parent, (now(), now()))
     homes.remove_idle(3600)
     assert home.files.is_dir()
