@@ -39,7 +39,10 @@ async def create_sandbox(sandboxes: Sandboxes, caller: Caller, asked: CreateSand
     durable = sandboxes.durable
     async with durable.keys.once(caller, key, "CreateSandbox", asdict(asked), sandbox_id) as claim:
         create = durable.kept.create if claim.new else durable.kept.create_again
-        return await create(caller, wish, claim.id)
+        made = await create(caller, wish, claim.id)
+        if key is not None and made.id != claim.id:  # there was one of that name
+            await durable.keys.point(caller, key, made.id)
+        return made
 
 
 @guarded(Kind.QUERY)

@@ -18,7 +18,10 @@ from sandql.providers.local.provider import LocalProvider
 from sandql.resolvers import code, files, sandboxes
 from sandql.resolvers.operations import CreateSandbox, ExecuteCode
 from sandql.sandboxes.borrow import Sandboxes
+from sandql.sandboxes.notices import NoticeKind
+from sandql.sandboxes.states import LIVING
 from sandql.store import sandbox_rows
+from sandql.store.store import Store
 from tests.support.engine import until
 from tests.support.house import ALICE, BOB, open_house
 
@@ -197,3 +200,44 @@ async def test_what_is_no_id_is_not_found(id_: str) -> None:
                 await act()
             assert "no sandbox of yours" in refused.value.message
         assert await status_of(house, made.id) is SandboxStatus.RUNNING
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["expired", "destroyed"])
+async def test_a_disk_that_is_full_of_it_does_not_keep_a_sandbox(monkeypatch: pytest.MonkeyPatch, *, asked: bool) -> None:
+    """Played: a database that cannot be written."""
+
+    async def full(*_: object) -> None:
+        raise ResourceError("the database cannot be used now")
+
+    async with open_house() as house:
+        made = await create(house, timeout_ms=60_000 if asked else 1000)
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "write", full)
+            if asked:
+                with pytest.raises(ResourceError):
+                    await sandboxes.destroy_sandbox(house, ALICE, made.id)
+            assert await until(lambda: folders(house) == set())
+        assert await until(lambda: not house.durable.kept.live)
+        assert (await sandboxes.find_sandbox(house, ALICE, made.id)).status is SandboxStatus.DESTROYED
+
+
+async def test_one_whose_end_a_crash_cut_off_is_destroyed_and_not_lost(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        made = await create(house)
+        await house.providers["local"].destroy(made.id)
+        await house.durable.store.write(lambda connection: sandbox_rows.change(connection, made.id, LIVING, timeout_ms=0))
+    async with open_house(tmp_path) as house:
+        assert (await sandboxes.find_sandbox(house, ALICE, made.id)).status is SandboxStatus.DESTROYED
+
+
+async def test_who_watches_late_is_warned_as_well() -> None:
+    async with open_house() as house:
+        made = await create(house, timeout_ms=3000)
+        async with aclosing(sandboxes.watch_sandbox(house, ALICE, made.id)) as early:
+            async for notice in early:
+                if notice.kind is NoticeKind.EXPIRING:
+                    break
+        async with aclosing(sandboxes.watch_sandbox(house, ALICE, made.id)) as late:
+            kinds = [notice.kind async for notice in late]
+        assert kinds[0] is NoticeKind.EXPIRING
+        assert kinds[-1] is NoticeKind.DESTROYED

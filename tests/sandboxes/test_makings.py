@@ -136,6 +136,16 @@ async def test_a_key_whose_making_was_cut_off_by_a_crash_makes_one_after_it(tmp_
         assert (await create(house, key="k", name="n")).id == made.id
 
 
+async def test_a_key_stands_for_the_one_of_its_name_that_it_was_answered_with() -> None:
+    async with open_house() as house:
+        named = await create(house, name="n")
+        assert (await create(house, key="k", name="n")).id == named.id
+        await sandboxes.destroy_sandbox(house, ALICE, named.id)
+        again = await create(house, key="k", name="n")
+        assert (again.id, again.status) == (named.id, SandboxStatus.DESTROYED)
+        assert (await create(house, name="n")).id != named.id
+
+
 async def test_an_extended_sandbox_is_still_found_by_its_name(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"name": "project", "timeout_ms": 60_000, "metadata": (("a", "1"), ("b", "2"))}
     async with open_house(tmp_path) as house:

@@ -16,6 +16,7 @@ from sandql.core.errors import BadRequest, ResourceError
 from sandql.core.settings import SettingsError
 from sandql.store import database as store_database
 from sandql.store import sandbox_rows
+from sandql.store import store as module
 from sandql.store.database import Database, open_database
 from sandql.store.paging import cursor_of
 from sandql.store.store import open_store
@@ -150,3 +151,19 @@ async def test_errors_that_nobody_waits_for_any_more(tmp_path: Path) -> None:
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
+
+
+async def test_a_database_that_never_answers_does_not_keep_a_server_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_PATIENCE_S", "_SETTLE_S"):
+        monkeypatch.setattr(module, name, 0.2)
+
+    async def hang(_: AsyncConnection) -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        async with open_store(None, tmp_path) as store:
+            forgotten = asyncio.ensure_future(store.read(hang))
+            store.hurry()
+            with pytest.raises(ResourceError, match="does not answer"):
+                await store.read(hang)
+    forgotten.cancel()

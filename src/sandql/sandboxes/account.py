@@ -27,7 +27,7 @@ class Account:
 
     async def bill(self, language: str, limits: Limits, stored: int = 0) -> Bill:
         """Set aside what something with these limits may cost, of which so many bytes are kept. Raises QuotaExceeded, RateLimited, ResourceError."""
-        return Bill(await self.usage.reserve(self.caller, self.provider, language, limits), self, language, stored)
+        return Bill(await self.usage.reserve(self.caller, self.provider, language, limits), self, language, limits, stored)
 
     def charge(self, language: str, cost: Cost) -> None:
         """Let the caller pay for what nothing was set aside for."""
@@ -41,10 +41,11 @@ class Account:
 class Bill:
     """What is set aside for something that runs, until it is known what it cost."""
 
-    def __init__(self, reservation: Reservation, account: Account, language: str, stored: int) -> None:
+    def __init__(self, reservation: Reservation, account: Account, language: str, limits: Limits, stored: int) -> None:
         self._reservation = reservation
         self._account = account
         self._language = language
+        self._limits = limits
         self._stored = stored
         self._began = time.monotonic()
         self._open = True
@@ -81,12 +82,14 @@ class Bill:
     def pay_for(self, execution: Execution) -> None:
         """An execution has ended."""
         sent = sum(len(file.content) for file in execution.artifacts)
-        self.pay(execution.outcome, Cost(execution.wall_ms, execution.cpu_ms, execution.peak_memory_kib), sent=sent)
+        compiled_ms = 0 if execution.compilation is None else execution.compilation.wall_ms
+        cost = Cost(execution.wall_ms + compiled_ms, execution.cpu_ms, execution.peak_memory_kib)
+        self.pay(execution.outcome, cost, execution.wall_ms, sent)
 
     def close(self) -> None:
-        """Pay what is not paid: what was cut off costs the time that it took, as if it had computed all the while."""
+        """Pay what is not paid: what was cut off costs its time, as if it had computed all the while with all the memory that it may have."""
         if self._open and self._started:
-            self.pay(Outcome.CANCELLED, Cost(self.wall_ms, self.wall_ms, 0))
+            self.pay(Outcome.CANCELLED, Cost(self.wall_ms, self.wall_ms, self._limits.memory_bytes >> 10))
         else:
             self.refund()
 

@@ -80,8 +80,9 @@ class Sandboxes:
             return None
 
     def account(self, caller: Caller, provider: str) -> Account:
-        """Who pays for what a caller runs at a provider."""
-        return Account(self._meter, caller, provider, self.metrics)
+        """Who pays for what a caller runs at a provider: an administrator itself for what it does as another."""
+        payer = caller if caller.acting is None else replace(caller, subject=caller.acting, acting=None)
+        return Account(self._meter, payer, provider, self.metrics)
 
     @property
     def api_keys(self) -> ApiKeys | None:

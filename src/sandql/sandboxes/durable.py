@@ -62,6 +62,7 @@ async def open_durable(
         api_keys = ApiKeys(database, access.roles, access.plans)
         stack.push_async_callback(api_keys.flush)
         stack.push_async_callback(_end, asyncio.create_task(api_keys.note_uses()))
+        stack.callback(database.hurry)
         yield Durable(kept, executions, terminals, contexts, Keys(database), api_keys, database)
 
 

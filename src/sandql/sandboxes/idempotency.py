@@ -68,6 +68,10 @@ class Keys:
                 await finished(self._free(caller.subject, key, row.target))
                 raise
 
+    async def point(self, caller: Caller, key: str, target: str) -> None:
+        """Note that a key stands for something that was there already."""
+        await self._database.write(lambda connection: key_rows.point(connection, caller.subject, key, target))
+
     async def all_asked(self, caller: Caller, key: str) -> None:
         """Wait until all blocks for a key have ended that were begun or waited for."""
         async with self._turn(caller, key):

@@ -193,7 +193,12 @@ class KeptSandboxes:
 
     def watch(self, caller: Caller, id_: str) -> AsyncGenerator[Notice]:
         """What becomes of a sandbox from now on, up to its end. Raises NotFound; ProviderUnavailable: it is kept by another server."""
-        return self.notices.watch(id_, partial(self._lives, caller, id_))
+        return self.notices.watch(id_, partial(self._lives, caller, id_), partial(self._warning, id_))
+
+    def _warning(self, id_: str) -> Notice | None:
+        """What those were told who watched a sandbox when it was about to expire, if it is."""
+        live = self.live.get(id_)
+        return Notice(NoticeKind.EXPIRING, time.time(), live.shown()) if live is not None and live.warned else None
 
     @asynccontextmanager
     async def lend(
@@ -355,8 +360,9 @@ class KeptSandboxes:
     async def _end(self, live: Live, to: SandboxStatus) -> None:
         row = live.row
         if row.ref:
-            # Should this server end in the middle, the next one goes on.
-            await self._database.write(lambda connection: sandbox_rows.change(connection, row.id, LIVING, timeout_ms=0))
+            # Should this server end in the middle, the next one goes on. A disk that is full must not keep what fills it.
+            with contextlib.suppress(ResourceError):
+                await self._database.write(lambda connection: sandbox_rows.change(connection, row.id, LIVING, timeout_ms=0))
             await self._provider(row).destroy(row.ref)
         now = time.time()
 

@@ -49,13 +49,18 @@ class Notices:
             watcher.waiting.append(notice)
             watcher.news.set()
 
-    async def watch(self, id_: str, lives: Callable[[], Awaitable[bool]]) -> AsyncGenerator[Notice]:
-        """Yield what becomes of a sandbox from now on, up to its end; `lives` is asked first, so that no end is missed, and its errors raised."""
+    async def watch(self, id_: str, lives: Callable[[], Awaitable[bool]], before: Callable[[], Notice | None]) -> AsyncGenerator[Notice]:
+        """Yield what `before` says was told before and holds still, then what becomes of a sandbox from now on, up to its end.
+
+        `lives` is asked first, so that no end is missed, and its errors are raised.
+        """
         watcher = _Watcher()
         self._watching[id_].add(watcher)
         try:
             if not await lives():
                 return
+            if not watcher.waiting and (told := before()) is not None:
+                yield told
             while True:
                 await watcher.news.wait()
                 watcher.news.clear()

@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.clock import ticks
-from sandql.core.errors import SandqlError
+from sandql.core.errors import ResourceError, SandqlError
 from sandql.core.kept import SandboxStatus
 from sandql.core.settings import Settings
 from sandql.sandboxes.kept import KeptSandboxes, Live
@@ -31,6 +31,8 @@ _RETRY_S: Final = 1.0
 _MOST_RETRY_S: Final = 300.0
 _AT_ONCE: Final = 8  # that are being ended
 _log: Final = structlog.get_logger()
+
+Value = TypeVar("Value")
 
 
 class Reaper:
@@ -81,8 +83,8 @@ class Reaper:
             raise
 
     async def _turn(self, endings: asyncio.TaskGroup) -> float:
-        """Do what is due now; returns the seconds until something is."""
-        await self.write_work()
+        """Do what is due now; returns the seconds until something is. What cannot be written, as on a full disk, keeps nothing from ending."""
+        await self._try(self.write_work())
         while self._kept.strays:
             provider, ref = self._kept.strays.pop()
             self._see_to_end(endings, ref, partial(self._kept.end_stray, provider, ref))
@@ -107,7 +109,7 @@ class Reaper:
             return _MOST_PAUSE_S
         idle_after_s = min(_IDLE_S, lifetime_s / 2)
         wanted = SandboxStatus.IDLE if idle_s >= idle_after_s else SandboxStatus.RUNNING
-        if live.row.status is not wanted and await self._database.write(lambda connection: move(connection, live.row.id, wanted, now)):
+        if live.row.status is not wanted and await self._try(self._database.write(lambda connection: move(connection, live.row.id, wanted, now))):
             live.row = replace(live.row, status=wanted)
             self._kept.tell(NoticeKind(wanted), live.shown())
         warning_s = min(self._settings.sandbox_warning_s, lifetime_s / 2)
@@ -118,6 +120,13 @@ class Reaper:
         if not live.warned:
             moments.append(lifetime_s - warning_s)
         return min(moments) - idle_s
+
+    async def _try(self, writing: Awaitable[Value]) -> Value | None:
+        try:
+            return await writing
+        except ResourceError as error:
+            _log.warning("sandboxes cannot be written about now", error=error.message)
+            return None
 
     def _see_to_end(self, endings: asyncio.TaskGroup, name: str, end: Callable[[], Awaitable[None]]) -> None:
         """Have a sandbox ended; what it takes keeps nobody waiting."""

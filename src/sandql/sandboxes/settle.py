@@ -61,4 +61,4 @@ async def _write_down(connection: AsyncConnection, cut_off: Collection[KeptSandb
         await move(connection, row.id, SandboxStatus.DESTROYED, now)
         await key_rows.free_all(connection, row.id)  # whoever asks again gets one
     for row in lost:
-        await move(connection, row.id, SandboxStatus.LOST, now)
+        await move(connection, row.id, SandboxStatus.LOST if row.timeout_ms else SandboxStatus.DESTROYED, now)  # it was being ended

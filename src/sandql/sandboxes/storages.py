@@ -30,15 +30,21 @@ class Storages:
         self._recent: deque[Storage] = deque(maxlen=_KNOWN)
 
     def of(self, caller: Caller) -> Storage | None:
-        """What a caller keeps now; None where its plan does not bound that. Raises Forbidden: nobody knows the plan."""
-        quota = self._quota_of(caller)
-        if quota is None or quota.storage_bytes >= UNBOUNDED:
-            return None
+        """What a caller keeps now; None where its plan does not bound that, or who acts as it does not know its plan.
+
+        Raises Forbidden: nobody knows the plan.
+        """
         storage = self._storages.get(caller.subject)
+        if caller.acting is None:
+            quota = self._quota_of(caller)
+            if quota is None or quota.storage_bytes >= UNBOUNDED:
+                return None
+            if storage is None:
+                storage = self._storages[caller.subject] = Storage(quota.storage_bytes)
+                self._recent.append(storage)
+            storage.most_bytes = quota.storage_bytes  # the newest plan holds
         if storage is None:
-            storage = self._storages[caller.subject] = Storage(quota.storage_bytes)
-            self._recent.append(storage)
-        storage.most_bytes = quota.storage_bytes  # the newest plan holds
+            return None
         homes = [(provider.name, provider.home_ref(caller.subject)) for provider in self._providers.values()]
         kept = [(row.provider, row.ref) for row in self._kept() if row.owner == caller.subject and row.provider in self._providers]
         storage.hold({_named(name, ref): self._providers[name].holding(ref) for name, ref in (*homes, *kept)})

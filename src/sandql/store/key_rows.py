@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.store.inserting import insert_new
@@ -30,6 +30,11 @@ async def find(connection: AsyncConnection, owner: str, key: str) -> KeyRow | No
     """What a key was used for."""
     row = (await connection.execute(select(keys.c.fingerprint, keys.c.target).where(keys.c.owner == owner, keys.c.key == key))).first()
     return None if row is None else KeyRow(row.fingerprint, row.target)
+
+
+async def point(connection: AsyncConnection, owner: str, key: str, target: str) -> None:
+    """Let a key that is taken stand for that."""
+    await connection.execute(update(keys).where(keys.c.owner == owner, keys.c.key == key).values(target=target))
 
 
 async def free(connection: AsyncConnection, owner: str, key: str, target: str) -> None:

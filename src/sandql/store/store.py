@@ -11,15 +11,18 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sandql.core.errors import ResourceError
 from sandql.core.tasks import pass_over_error
 from sandql.store.database import Database, open_database
 
+_PATIENCE_S: Final = 3.0  # with one piece of work, of a server that is ending
+_SETTLE_S: Final = 10.0  # with all that was begun
 Value = TypeVar("Value")
 Work = Callable[[AsyncConnection], Awaitable[Value]]
 
@@ -31,6 +34,7 @@ class Store:
         self._loop = loop
         self._database = database
         self._going: set[Future[Any]] = set()
+        self._patience_s: float | None = None
         self.worked: Callable[[str, float], None] | None = None  # is told of each piece of work: read or write, and its seconds
 
     @property
@@ -46,10 +50,16 @@ class Store:
         """Do `work` in a transaction, which is undone when it raises; raises as `read`."""
         return await self._run("write", self._write(work))
 
+    def hurry(self) -> None:
+        """The server is ending: from now on nobody waits long for a database that does not answer."""
+        self._patience_s = _PATIENCE_S
+
     async def settled(self) -> None:
-        """Wait for what was begun: whoever asked for it may be gone, but it is not given up in the middle."""
-        while waited := list(self._going):  # the store's thread takes from it
-            await asyncio.wait([_here(going) for going in waited])
+        """Wait, but not for ever, for what was begun: whoever asked for it may be gone, but it is not given up in the middle."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                while waited := list(self._going):  # the store's thread takes from it
+                    await asyncio.wait([_here(going) for going in waited])
 
     async def _run(self, kind: str, work: Coroutine[Any, Any, Value]) -> Value:
         began = time.monotonic()
@@ -57,7 +67,10 @@ class Store:
         self._going.add(going)
         going.add_done_callback(self._going.discard)
         try:
-            return await asyncio.shield(_here(going))
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.shield(_here(going))
+        except TimeoutError:
+            raise ResourceError("the database does not answer, and the server is ending", retry_after_s=1.0) from None
         finally:
             if self.worked is not None:
                 self.worked(kind, time.monotonic() - began)
@@ -78,6 +91,15 @@ def _here(going: Future[Value]) -> asyncio.Future[Value]:
     return here
 
 
+async def _give_up() -> None:
+    """End what the database has not answered, while there is still a loop on which connections can be closed."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_PATIENCE_S)
+
+
 @asynccontextmanager
 async def open_store(url: str | None, folder: Path) -> AsyncGenerator[Store]:
     """Open the database in a thread, as `open_database` does, and close it on every way out. Raises SettingsError."""
@@ -89,6 +111,7 @@ async def open_store(url: str | None, folder: Path) -> AsyncGenerator[Store]:
                 leave = asyncio.Event()
                 opened.set_result((asyncio.get_running_loop(), database, leave))
                 await leave.wait()
+                await _give_up()
         except BaseException as error:
             if opened.done():
                 raise
@@ -103,4 +126,4 @@ async def open_store(url: str | None, folder: Path) -> AsyncGenerator[Store]:
     finally:
         await store.settled()
         loop.call_soon_threadsafe(leave.set)
-        await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(thread.join, _SETTLE_S)  # it ends with the process where its database holds it
