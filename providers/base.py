@@ -132,7 +132,7 @@ class Files(Protocol):
         ...
 
     async def write(self, path: str, content: bytes, *, append: bool = False, mode: int | None = None) -> None:
-        """Write a file whole, or behind what it holds, making its parents; a reader sees the old bytes or the new."""
+        """Write a file whole, making its parents: a reader sees the old bytes or the new; or behind what it holds and what programs add."""
         ...
 
     async def make_directory(self, path: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from errno import EEXIST, EINVAL, ENOSYS, ENOTEMPTY
+from errno import EEXIST, EINVAL, ENOTEMPTY
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
 
@@ -14,13 +13,10 @@ from sandql.core.errors import BadRequest, Conflict, NotFound
 from sandql.providers.local.beneath import open_beneath, split_path
 from sandql.providers.local.regular import LOOK, kind_of, told
 from sandql.providers.local.trees import remove_tree, walk
-from sandql.providers.local.writes import BLOCK_BYTES, FOLDER, UNFINISHED, Writes, copy_bytes, lstat, new_name, sync_all
+from sandql.providers.local.writes import BLOCK_BYTES, FOLDER, UNFINISHED, Writes, copy_bytes, lstat, new_name, rename_new, sync_all
 
-_RENAME_NOREPLACE: Final = 1
 _TAKEN: Final = "is there; say overwrite to replace it"
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def make_directory(writes: Writes, path: str) -> None:
@@ -156,7 +152,7 @@ def _rename(source_fd: int, source: str, target_fd: int, target: str, path: str,
         if overwrite:
             os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
         else:
-            _rename_new(source_fd, source, target_fd, target)
+            rename_new(source_fd, source, target_fd, target)
     except OSError as error:
         if error.errno == EINVAL:
             raise BadRequest(f"to: {path[:100]!r} lies in what is to be moved there") from None
@@ -164,19 +160,6 @@ def _rename(source_fd: int, source: str, target_fd: int, target: str, path: str,
             why = "is there and cannot be replaced by this" if overwrite else _TAKEN
             raise Conflict(f"to: {path[:100]!r} {why}") from None
         raise
-
-
-def _rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None:
-    """Rename to a name that is not taken, in one step where the file system can."""
-    done = _libc.renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), _RENAME_NOREPLACE)
-    if done == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in (EINVAL, ENOSYS):
-        raise OSError(number, os.strerror(number))
-    if lstat(target_fd, target) is not None:
-        raise FileExistsError(EEXIST, os.strerror(EEXIST))
-    os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
 
 
 def _copy_into(writes: Writes, fd: int, folder_fd: int, name: str, source: str, target: str, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from sandql.providers.local.listing import Listing, file_entry
 from sandql.providers.local.place import Place
 from sandql.providers.local.regular import LOOK, kind_of, open_regular, read_regular, shown, told
 from sandql.providers.local.trees import remove_tree
-from sandql.providers.local.writes import BLOCK_BYTES, Writes, copy_bytes, count, lstat, remove_unfinished, write_all
+from sandql.providers.local.writes import BLOCK_BYTES, Writes, count, lstat, remove_unfinished, write_all
 from sandql.usage.storage import Share
 
 __all__ = ["Workspace", "remove_tree"]
@@ -123,13 +123,14 @@ class Workspace:
             return open_beneath(self._root, parts, os.O_PATH | os.O_DIRECTORY)
 
     def write(self, path: str, content: bytes, quota_bytes: int, quota_inodes: int, *, append: bool = False, mode: int | None = None) -> None:
-        """Write a file whole, or behind what it holds, making its parents; a reader sees the old bytes or the new, and once this returns
-        the new ones last.
+        """Write a file whole, or behind what it holds, making its parents; once this returns the new bytes last.
 
-        A symbolic link of that name is replaced, not followed. New files belong to whom the workspace belongs.
+        A reader sees the old bytes or the new, of what is added perhaps a part. A symbolic link of that name is replaced, not followed. New
+        files belong to whom the workspace belongs.
 
         Raises:
-            BadRequest: the path names a folder, or leads through a file or a symbolic link.
+            BadRequest: the path names a folder, leads through a file or a symbolic link, or names what cannot be added to.
+            Conflict: a running program holds the file back, or made it just now.
             ResourceError: the workspace would have more than `quota_bytes` or `quota_inodes`, or the disk is full.
         """
         parts = split_path(path)
@@ -142,25 +143,13 @@ class Workspace:
                 old = None if len(missing) > 1 else lstat(fd, parts[-1])
                 if old is not None and S_ISDIR(old.st_mode):
                     raise BadRequest(f"path: {path[:100]!r} is a folder")
-                is_file = old is not None and S_ISREG(old.st_mode)
-                if append and old is not None and not is_file:
-                    raise BadRequest(f"path: {path[:100]!r} is {kind_of(old.st_mode)}; only a regular file can be added to")
-                before = self.open(path) if append and is_file else -1
-                try:
-                    size = os.fstat(before).st_size if before >= 0 else 0
-                    writes.room_for(fd, size + len(content), len(missing), old, path)
-
-                    def fill(target: int) -> None:
-                        if before >= 0:
-                            copy_bytes(before, target, size, path)
-                        write_all(target, content)
-
-                    kept_mode = S_IMODE(old.st_mode) & 0o777 if old is not None and is_file else 0o644
-                    with writes.made(fd, missing[:-1]) as folder_fd:
-                        writes.replace(folder_fd, parts[-1], fill, kept_mode if mode is None else mode)
-                finally:
-                    if before >= 0:
-                        os.close(before)
+                if append and old is not None:
+                    writes.append(fd, parts[-1], content, mode, path)
+                    return
+                writes.room_for(fd, len(content), len(missing), old, path)
+                kept_mode = S_IMODE(old.st_mode) & 0o777 if old is not None and S_ISREG(old.st_mode) else 0o644
+                with writes.made(fd, missing[:-1]) as folder_fd:
+                    writes.replace(folder_fd, parts[-1], lambda target: write_all(target, content), kept_mode if mode is None else mode, new=append)
             finally:
                 os.close(fd)
 

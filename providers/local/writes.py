@@ -8,13 +8,15 @@ import re
 import secrets
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from stat import S_ISDIR
+from errno import EEXIST, EINVAL, ENOSYS
+from stat import S_IMODE, S_ISDIR, S_ISREG
 from time import monotonic
 from typing import Final
 
 from sandql.core.errors import BadRequest, ResourceError
 from sandql.providers.local.beneath import step
 from sandql.providers.local.place import Place
+from sandql.providers.local.regular import kind_of
 from sandql.providers.local.trees import TreeMovedError, remove_tree, walk
 from sandql.usage.storage import Share
 
@@ -25,6 +27,8 @@ _TRUSTED_S: Final = 30.0  # how long a count is trusted where no program has run
 _PAUSES: Final = 10  # while one runs, counting takes one part of the time in so many
 _ATTEMPTS: Final = 5
 _COPY_BYTES: Final = 1 << 20
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_RENAME_NOREPLACE: Final = 1
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -133,8 +137,39 @@ class Writes:
         finally:
             os.close(below)
 
-    def replace(self, folder_fd: int, name: str, fill: Callable[[int], None], mode: int) -> None:
-        """Make a file beside by `fill`, bring it to the disk, rename it, and bring that to the disk: a reader sees the old one or the new."""
+    def append(self, folder_fd: int, name: str, content: bytes, mode: int | None, path: str) -> None:
+        """Add to a regular file, the one that a program may be adding to at this time, and bring it to the disk.
+
+        Raises:
+            BadRequest: it is something else.
+            ResourceError: the workspace would have more than its quota.
+        """
+        path_fd = step(folder_fd, name, os.O_PATH)
+        try:
+            old = os.fstat(path_fd)
+            if not S_ISREG(old.st_mode):
+                raise BadRequest(f"path: {path[:100]!r} is {kind_of(old.st_mode)}; only a regular file can be added to")
+            block = os.statvfs(path_fd).f_frsize
+            self.check(-(-(old.st_size + len(content)) // block) * block - old.st_blocks * BLOCK_BYTES, 0, path)
+            fd = os.open(f"/proc/self/fd/{path_fd}", _APPEND)
+        finally:
+            os.close(path_fd)
+        try:
+            _add_all(fd, content)
+            new_mode = S_IMODE(old.st_mode) & 0o777 if mode is None else mode
+            if new_mode != S_IMODE(old.st_mode):
+                os.fchmod(fd, new_mode)
+            os.fsync(fd)
+            self.changed((os.fstat(fd).st_blocks - old.st_blocks) * BLOCK_BYTES, 0)
+        finally:
+            os.close(fd)
+
+    def replace(self, folder_fd: int, name: str, fill: Callable[[int], None], mode: int, *, new: bool = False) -> None:
+        """Make a file beside by `fill`, bring it to the disk, rename it, and bring that to the disk: a reader sees the old one or the new.
+
+        Raises:
+            OSError: with `new`, EEXIST where there is one already.
+        """
         old = lstat(folder_fd, name)
         beside = new_name()
         fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
@@ -144,10 +179,13 @@ class Writes:
                 self.give(fd)
                 os.fchmod(fd, mode)
                 os.fsync(fd)
-                new = os.fstat(fd)
+                made = os.fstat(fd)
             finally:
                 os.close(fd)
-            os.rename(beside, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            if new:
+                rename_new(folder_fd, beside, folder_fd, name)
+            else:
+                os.rename(beside, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         except BaseException:
             try:
                 os.unlink(beside, dir_fd=folder_fd)
@@ -156,7 +194,7 @@ class Writes:
             raise
         os.fsync(folder_fd)
         freed = old is not None and old.st_nlink == 1
-        self.changed((new.st_blocks - (old.st_blocks if old is not None and freed else 0)) * BLOCK_BYTES, 1 - freed)
+        self.changed((made.st_blocks - (old.st_blocks if old is not None and freed else 0)) * BLOCK_BYTES, 1 - freed)
 
     def give(self, fd: int) -> None:
         """Let an open file belong to whom the workspace belongs."""
@@ -202,6 +240,19 @@ def lstat(fd: int, name: str) -> os.stat_result | None:
         return None
 
 
+def rename_new(source_fd: int, source: str, target_fd: int, target: str) -> None:
+    """Rename to a name that is not taken, in one step where the file system can."""
+    done = _libc.renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), _RENAME_NOREPLACE)
+    if done == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (EINVAL, ENOSYS):
+        raise OSError(number, os.strerror(number))
+    if lstat(target_fd, target) is not None:
+        raise FileExistsError(EEXIST, os.strerror(EEXIST))
+    os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+
+
 def copy_bytes(source_fd: int, target_fd: int, most: int, path: str) -> None:
     """Copy from one open file to another. Raises ResourceError: there are more than `most` bytes."""
     copied = 0
@@ -217,6 +268,22 @@ def write_all(fd: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _add_all(fd: int, content: bytes) -> None:
+    """Write all of a content to what is open for appending, or nothing, unless a program adds to it as well."""
+    view = memoryview(content)
+    begin = at = -1
+    try:
+        while view:
+            size = os.write(fd, view)
+            at = os.lseek(fd, 0, os.SEEK_CUR)
+            begin = at - size if begin < 0 else begin
+            view = view[size:]
+    except OSError:
+        if at - begin == len(content) - len(view) and os.fstat(fd).st_size == at:  # else what a program added would go too
+            os.ftruncate(fd, begin)
+        raise
 
 
 def sync_all(fd: int) -> None:

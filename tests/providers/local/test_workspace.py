@@ -230,6 +230,35 @@ def test_a_hard_link_keeps_what_it_had(root: Path, workspace: Workspace) -> None
     assert (root / "two").read_bytes() == b"old"
 
 
+def test_adding_is_to_the_file_itself(root: Path, workspace: Workspace) -> None:
+    (root / "one").write_bytes(b"old")
+    (root / "one").chmod(0o4750)
+    os.link(root / "one", root / "two")
+    workspace.write("one", b"new", *QUOTA, append=True)
+    assert (root / "two").read_bytes() == b"oldnew"
+    assert stat.S_IMODE((root / "two").stat().st_mode) == 0o750
+    workspace.write("one", b"", *QUOTA, append=True, mode=0o600)
+    assert stat.S_IMODE((root / "two").stat().st_mode) == 0o600
+
+
+def test_only_regular_files_within_the_quota_are_added_to(root: Path, workspace: Workspace) -> None:
+    (root / "link").symlink_to("../secret")
+    (root / "folder").mkdir()
+    os.mkfifo(root / "pipe")
+    for name in ("link", "folder", "pipe"):
+        with pytest.raises(BadRequest, match=r"folder|only a regular file can be added to"):
+            workspace.write(name, b"x", *QUOTA, append=True)
+    assert (root.parent / "secret").read_bytes() == SECRET
+    used = workspace.usage()[0]
+    block = os.statvfs(root).f_frsize
+    workspace.write("a", b"x", used + 2 * block, 10)
+    os.link(root / "a", root / "b")
+    workspace.write("a", b"x" * (2 * block - 1), used + 2 * block, 10, append=True)
+    with pytest.raises(ResourceError, match="takes"):
+        workspace.write("a", b"x", used + 2 * block, 10, append=True)
+    assert (root / "b").read_bytes() == b"x" * (2 * block)
+
+
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "a\0b", "\ud800", "a/" * 2100, ".."])
 def test_paths_that_are_not_acceptable_are_refused_everywhere(path: str, root: Path, workspace: Workspace) -> None:
     calls: list[Callable[[], object]] = [

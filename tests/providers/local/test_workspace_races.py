@@ -6,11 +6,12 @@ import os
 import random
 import subprocess
 import sys
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 
-from sandql.core.errors import BadRequest, Conflict, SandqlError
+from sandql.core.errors import BadRequest, Conflict, ResourceError, SandqlError
 from sandql.core.values import MiB
 from sandql.providers.local.workspace import Workspace
 from tests.support.workspaces import QUOTA, SECRET, exchange, make_root, meanwhile, open_workspace
@@ -82,6 +83,58 @@ def test_a_reader_sees_the_old_bytes_or_the_new(root: Path, workspace: Workspace
             assert workspace.read("file", MiB) in contents
 
 
+def test_what_programs_add_while_the_server_adds_is_kept(root: Path, workspace: Workspace) -> None:
+    added = 0
+
+    def add() -> None:
+        nonlocal added
+        with open(root / "log", "ab") as file:
+            file.write(b"program\n")
+        added += 1
+
+    with open(root / "log", "ab", buffering=0) as held, meanwhile(add):
+        for _ in range(200):
+            workspace.write("log", b"server\n", *QUOTA, append=True)
+            held.write(b"held\n")
+    lines = (root / "log").read_bytes().split(b"\n")[:-1]
+    assert [lines.count(line) for line in (b"server", b"held", b"program")] == [200, 200, added]
+    assert len(lines) == 400 + added
+
+
+def test_adding_to_a_file_that_a_program_makes_meanwhile_is_a_conflict(root: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def make_meanwhile(fd: int) -> None:
+        fsync(fd)
+        (root / "log").write_bytes(b"program\n")
+
+    monkeypatch.setattr(os, "fsync", make_meanwhile)
+    with pytest.raises(Conflict):
+        workspace.write("log", b"server\n", *QUOTA, append=True)
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == {"log": b"program\n"}
+
+
+@pytest.mark.parametrize("others", [b"", b"program"])
+def test_adding_to_a_file_on_a_disk_that_fills_up(root: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, others: bytes) -> None:
+    (root / "log").write_bytes(b"old")
+    write = os.write
+    left = [2, 1]
+
+    def fill_up(fd: int, data: memoryview) -> int:
+        if not left:
+            raise OSError(ENOSPC, "No space left on device")
+        size = write(fd, data[: left.pop()])
+        if not left:
+            with open(root / "log", "ab") as file:
+                file.write(others)
+        return size
+
+    monkeypatch.setattr(os, "write", fill_up)
+    with pytest.raises(ResourceError, match="disk is full"):
+        workspace.write("log", b"server", *QUOTA, append=True)
+    assert (root / "log").read_bytes() == (b"oldser" + others if others else b"old"), "nothing of what a program added goes"
+
+
 def test_a_workspace_works_on_when_its_descriptor_is_closed_and_reused(root: Path) -> None:
     (root / "file").write_bytes(b"fine")
     fd = os.open(root, os.O_RDONLY)
@@ -120,6 +173,8 @@ def test_a_lease_does_not_hold_the_server_back(root: Path, workspace: Workspace)
         with pytest.raises(Conflict, match="held or moved by a running program"):
             workspace.read("file", 100)
         assert workspace.collect(("file",), 10, 100) == []
+        with pytest.raises(Conflict, match="held or moved by a running program"):
+            workspace.write("file", b"added", *QUOTA, append=True)
         workspace.write("file", b"new", *QUOTA)
         holder.communicate(b"")
     assert workspace.read("file", 100) == b"new"
