@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from heapq import nsmallest
 from operator import itemgetter
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IMODE
-from typing import Final
+from typing import Final, TypeVar
 
 from sandql.core.errors import BadRequest, ResourceError
 from sandql.core.values import FileEntry, FileType
@@ -20,8 +20,10 @@ from sandql.providers.local.trees import TreeMovedError, walk
 from sandql.providers.local.writes import UNFINISHED, lstat
 
 _ATTEMPTS: Final = 5
+_PAGED: Final = 16  # a page is cut from what is looked at, so that may be more than can be returned
 _TYPES: Final = {S_IFREG: FileType.FILE, S_IFDIR: FileType.DIRECTORY, S_IFLNK: FileType.SYMLINK}
 
+_Item = TypeVar("_Item")
 _Named = tuple[str, os.DirEntry[str]]  # a path as it is shown
 
 
@@ -34,7 +36,7 @@ class Listing:
         glob: what the paths must match, relative to the folder; all of them for None.
         first: how many to return; all for None.
         after: the path behind which they begin.
-        most: how many may be looked at.
+        most: how many may be returned; with `first`, sixteen times as many may be looked at.
 
     Raises:
         BadRequest: the glob is not acceptable.
@@ -48,6 +50,7 @@ class Listing:
         self._first = first
         self._after = after or ""
         self._most = most
+        self._most_seen = most if first is None else _PAGED * most
         self._seen = 0
         self._found: list[FileEntry] = []
         self._states: list[State] = []
@@ -67,9 +70,7 @@ class Listing:
             except TreeMovedError:
                 if not left:
                     raise
-        if self._first is None:
-            return sorted(self._found, key=_path)
-        return nsmallest(self._first, self._found, key=_path)
+        return sorted(self._found, key=_path) if self._first is None else self._page(self._found, _path, self._first)
 
     def _visit(self, fd: int, names: list[str]) -> list[str]:
         here = self._prefix + "".join(name + "/" for name in names)
@@ -92,7 +93,7 @@ class Listing:
                     self._check_depth(here + entry.name)
                     folders.append(entry.name)
             if self._first is not None and len(named) > self._first:
-                named = nsmallest(self._first, named, key=itemgetter(0))  # no more of one folder can be in the answer
+                named = self._page(named, itemgetter(0), self._first)  # no more of one folder can be in the answer
             self._found += [listed for path, entry in named if (listed := _entry(entry, path)) is not None]
         return folders
 
@@ -108,12 +109,22 @@ class Listing:
         for path, name in named:
             if UNFINISHED.match(name):
                 continue
-            if len(found) == self._first:
+            if self._first is not None and len(found) >= self._first and path != found[-1].path:
                 break
             info = lstat(fd, name)
             if info is not None:
                 found.append(file_entry(path, info))
+                self._check_alike(len(found))
         return found
+
+    def _page(self, found: list[_Item], path: Callable[[_Item], str], first: int) -> list[_Item]:
+        """The first of them, and all that are shown alike to the last of those: the next page begins behind their path."""
+        page = nsmallest(first, found, key=path)
+        if len(page) == first:
+            last = path(page[-1])
+            page = [item for item in page if path(item) != last] + [item for item in found if path(item) == last]
+            self._check_alike(len(page))
+        return page
 
     def _begin(self, names: tuple[str, ...], here: str) -> int:
         """Where in the sorted names of a folder begins what is asked for."""
@@ -136,8 +147,14 @@ class Listing:
         return below < self._after and not self._after.startswith(below)
 
     def _check_number(self, number: int) -> None:
+        if number > self._most_seen:
+            raise ResourceError(f"path: {self._path[:100]!r} has more than {self._most_seen} entries; list a folder below it, or page by page")
+
+    def _check_alike(self, number: int) -> None:
         if number > self._most:
-            raise ResourceError(f"path: {self._path[:100]!r} has more than {self._most} entries; list a folder below it, or page by page")
+            raise ResourceError(
+                f"path: {self._path[:100]!r} has more than {self._most} entries whose names are not UTF-8 and shown alike; rename some"
+            )
 
     def _check_depth(self, path: str) -> None:
         if len(os.fsencode(path)) > MAX_PATH_BYTES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from stat import S_IMODE, S_ISDIR, S_ISREG
-from typing import Final
 
 from sandql.core.errors import BadRequest
 from sandql.core.values import FileContent, FileEntry
@@ -20,8 +19,6 @@ from sandql.providers.local.writes import BLOCK_BYTES, Writes, count, lstat, rem
 from sandql.usage.storage import Share
 
 __all__ = ["Workspace", "remove_tree"]
-
-_PAGED: Final = 16
 
 
 class Workspace:
@@ -54,16 +51,14 @@ class Workspace:
         """What is in a folder, sorted by path; with `recursive`, what is in its folders too; with a `glob`, what of it that matches.
 
         A byte of a name that is not UTF-8 is shown as U+FFFD. The size is 0 for what is neither a file nor a link. With `first`, no more than
-        that are returned, and `after` is the path behind which they begin.
+        that are returned, but for those that are shown alike to the last of them, and `after` is the path behind which they begin.
 
         Raises:
             NotFound: there is no such folder.
             BadRequest: it is not a folder, or a symbolic link leads there; the glob is not acceptable.
             ResourceError: there are more than `most` entries, or of pages sixteen times as many, or folders nest deeper than a path can say.
         """
-        # A page is cut from what is looked at, so that may be more than can be returned.
-        seen = most if first is None else _PAGED * most
-        listing = Listing(path, recursive=recursive, glob=glob, first=first, after=after, most=seen)
+        listing = Listing(path, recursive=recursive, glob=glob, first=first, after=after, most=most)
         with told(path):
             fd = open_beneath(self._root, split_path(path), LOOK)
             try:

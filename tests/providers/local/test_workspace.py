@@ -180,6 +180,22 @@ def test_pages_of_a_large_folder_are_what_is_there_now(root: Path, workspace: Wo
         assert paged() == sorted([*there, f"d/new{number}"])
 
 
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize("first", [1, 2, 3, 5])
+def test_pages_leave_out_no_name_that_is_shown_like_another(root: Path, workspace: Workspace, recursive: bool, first: int) -> None:
+    (root / "d").mkdir()
+    for name in (b"d/a", b"d/n\xfd", b"d/n\xfe", b"d/n\xff", b"d/z"):
+        Path(os.fsdecode(os.fsencode(root) + b"/" + name)).touch()
+    whole = [entry.path for entry in workspace.list_entries("d", recursive, 10)]
+    assert whole == ["d/a", "d/n\ufffd", "d/n\ufffd", "d/n\ufffd", "d/z"]
+    paged: list[str] = []
+    while page := workspace.list_entries("d", recursive, 10, first=first, after=paged[-1] if paged else None):
+        paged += [entry.path for entry in page]
+    assert paged == whole
+    with pytest.raises(ResourceError, match="more than 2 entries whose names are not UTF-8"):
+        workspace.list_entries("d", recursive, 2, first=1, after="d/a")
+
+
 def test_folders_deeper_than_a_path_are_said_to_be_so(root: Path, workspace: Workspace) -> None:
     make_deep(root, 60, "d" * 100)
     with pytest.raises(ResourceError, match="nest deeper than 4095 bytes of path"):
