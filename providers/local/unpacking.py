@@ -19,7 +19,8 @@ from sandql.providers.local.writes import FOLDER, Writes, lstat, write_all
 
 _COPY_BYTES: Final = 256 << 10
 _MOST_HEAD_BYTES: Final = 256 << 10  # of one entry, long names and attributes included
-_MANY_DIGITS: Final = re.compile(rb"[0-9]{256}")  # no name is so long, and Pythons before 3.11.10 and 3.12.6 take quadratic time for them
+_DIGITS: Final = re.compile(rb"[0-9]+")  # Pythons before 3.11.10 and 3.12.6 take for each row of them a time that is quadratic in its length
+_MOST_DIGIT_STEPS: Final = 2 * 4096**2  # a path of nothing else, and a link to one
 _MOST_GLOBAL_BYTES: Final = 64 << 10  # of attributes for all entries, which are kept
 _LAST_MTIME: Final = 1 << 33  # the year 2242: every file system takes it
 _BROKEN: Final = (tarfile.TarError, EOFError, ValueError, ArithmeticError, LookupError, RecursionError, TypeError, zlib.error)
@@ -82,7 +83,7 @@ class _Forward:
             raise tarfile.ReadError(f"the head of an entry has more than {_MOST_HEAD_BYTES} bytes")
         self._granted -= size
         self._last = self._take(size)
-        if self._in_head and _MANY_DIGITS.search(self._last):
+        if self._in_head and sum(len(digits) ** 2 for digits in _DIGITS.findall(self._last)) > _MOST_DIGIT_STEPS:
             raise tarfile.ReadError("the head of an entry is broken")
         return self._last
 
