@@ -15,7 +15,7 @@ from typing import Final, cast
 from sandql.core.errors import BadRequest, Conflict, PayloadTooLarge
 from sandql.providers.local.beneath import open_beneath, split_path
 from sandql.providers.local.trees import walk
-from sandql.providers.local.writes import FOLDER, Writes, lstat, write_all
+from sandql.providers.local.writes import FOLDER, UNFINISHED, Writes, lstat, write_all
 
 _COPY_BYTES: Final = 256 << 10
 _MOST_HEAD_BYTES: Final = 256 << 10  # of one entry, long names and attributes included
@@ -126,6 +126,8 @@ def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, forward: _
         raise BadRequest(f"archive: {error.message}") from None
     if not parts:
         return
+    if any(UNFINISHED.match(part) for part in parts):
+        raise BadRequest(f"archive: {shown} is a name for unfinished files of the server; leave it out")
     if member.issparse() or not (member.isreg() or member.isdir() or member.issym()):
         raise BadRequest(f"archive: {shown} is neither a file nor a folder nor a symbolic link; leave it out")
     try:

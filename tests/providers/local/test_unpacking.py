@@ -148,6 +148,8 @@ END = bytes(1024)
         pytest.param(gz(header("a", tarfile.SYMTYPE, linkname="/etc/passwd"), header("a", size=1) + b"x"), id="onto a link"),
         pytest.param(gz(header("a", tarfile.DIRTYPE), header("a", tarfile.SYMTYPE, linkname=".."), header("a/b")), id="a folder that becomes a link"),
         pytest.param(gz(header("a"), header("a/b")), id="below a file"),
+        pytest.param(gz(header(".sandql-write-0123456789abcdef"), END), id="a name for what is not finished"),
+        pytest.param(gz(header("a/.sandql-write-0123456789abcdef/b", tarfile.DIRTYPE), END), id="a folder of such a name"),
         pytest.param(gz(header("x" * 300)), id="a name that is too long"),
         pytest.param(gz(*[header("l", tarfile.GNUTYPE_LONGNAME, 0)] * 3000, header()), id="heads of heads of heads"),
         pytest.param(b"", id="nothing"),
