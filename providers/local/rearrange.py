@@ -52,6 +52,8 @@ def move(writes: Writes, source: str, target: str, overwrite: bool) -> None:
                 raise NotFound(f"from: there is no {source[:100]!r}")
             with told(target), _folder(writes, to_parts[:-1], target) as target_fd:
                 _rename(source_fd, from_parts[-1], target_fd, to_parts[-1], target, overwrite)
+                if from_parts != to_parts:
+                    _drop_twin(source_fd, from_parts[-1], target_fd, to_parts[-1])
                 os.fsync(target_fd)
             os.fsync(source_fd)
         finally:
@@ -160,6 +162,13 @@ def _rename(source_fd: int, source: str, target_fd: int, target: str, path: str,
             why = "is there and cannot be replaced by this" if overwrite else _TAKEN
             raise Conflict(f"to: {path[:100]!r} {why}") from None
         raise
+
+
+def _drop_twin(source_fd: int, source: str, target_fd: int, target: str) -> None:
+    """Remove the old name where both named one file: renaming it to the other does nothing then."""
+    old, new = lstat(source_fd, source), lstat(target_fd, target)
+    if old is not None and new is not None and os.path.samestat(old, new) and old.st_nlink > 1 and not S_ISDIR(old.st_mode):
+        os.unlink(source, dir_fd=source_fd)
 
 
 def _copy_into(writes: Writes, fd: int, folder_fd: int, name: str, source: str, target: str, overwrite: bool) -> None:

@@ -93,6 +93,19 @@ async def test_making_moving_copying_removing(house: Sandboxes) -> None:
     assert {path.partition("/")[0] for path in await paths(house)} == {"copy"}
 
 
+async def test_a_file_is_moved_onto_another_name_of_itself(house: Sandboxes) -> None:
+    await code.execute(
+        house, ALICE, ExecuteCode("import os\nopen('a', 'w').write('x')\nos.mkdir('d')\nos.link('a', 'd/b')", "python", sandbox_id="home")
+    )
+    await files.move_file(house, ALICE, "a", "./a", overwrite=True)
+    assert await paths(house) == ["a", "d", "d/b"]
+    with pytest.raises(Conflict):
+        await files.move_file(house, ALICE, "a", "d/b", overwrite=False)
+    await files.move_file(house, ALICE, "a", "d/b", overwrite=True)
+    assert await paths(house) == ["d", "d/b"]
+    assert await content(house, "d/b") == b"x"
+
+
 _IMPOSSIBLE: list[tuple[Callable[[Sandboxes], Awaitable[object]], type[SandqlError]]] = [
     (lambda h: files.move_file(h, ALICE, "none", "a", overwrite=False), NotFound),
     (lambda h: files.copy_file(h, ALICE, "none", "a", overwrite=False, recursive=True), NotFound),
