@@ -195,7 +195,7 @@ class Homes:
             self._uids.discard(uid)
 
     def _remove_unfinished(self) -> None:
-        """Remove what writes left half done when the last server was killed."""
+        """Remove what writes and runs left half done when the last server was killed."""
         for folder in self.folder.glob("*/uploads"):
             with contextlib.suppress(OSError):
                 uploads.remove_unfinished(folder)

@@ -20,6 +20,7 @@ from sandql.core.values import Limits, MiB, RunRequest
 from sandql.providers.local.cell.wire import frame
 from sandql.providers.local.languages import Toolchain
 from sandql.providers.local.program_steps import program_steps
+from sandql.providers.local.writes import new_program_name
 
 # Variables that an interpreter or libc reads when it starts: a program that is given one gets an interpreter started with it.
 _READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "GLIBC_", "MALLOC_", "NODE_", "OPENSSL_", "SSL_", "TZ", "HOME", "PATH", "UV_")
@@ -143,7 +144,7 @@ def _name_in_home(language: str, file_name: str) -> tuple[str, str | None]:
     """
     if language in _COMPILED_ELSEWHERE:
         return f"/tmp/{file_name}", None
-    name = f".main-{secrets.token_hex(4)}{os.path.splitext(file_name)[1]}"
+    name = new_program_name(os.path.splitext(file_name)[1])
     return name, name
 
 

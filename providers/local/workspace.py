@@ -199,5 +199,5 @@ class Workspace:
         return collect(self._root, patterns, max_files, max_total_bytes)
 
     def remove_unfinished(self) -> None:
-        """Remove what writes left that a crash cut off. No write may be under way."""
+        """Remove what writes and runs left that a crash cut off. None may be under way."""
         remove_unfinished(self._root)

@@ -21,7 +21,7 @@ from sandql.providers.local.trees import TreeMovedError, remove_tree, walk
 from sandql.usage.storage import Share
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
-UNFINISHED: Final = re.compile(r"\.sandql-write-[0-9a-f]{16}\Z")
+UNFINISHED: Final = re.compile(r"\.sandql-(write-[0-9a-f]{16}|main-[0-9a-f]{16}\.[A-Za-z]+)\Z")
 BLOCK_BYTES: Final = 512  # the unit of st_blocks, whatever the file system's own is
 _TRUSTED_S: Final = 30.0  # how long a count is trusted where no program has run since
 _PAUSES: Final = 10  # while one runs, counting takes one part of the time in so many
@@ -232,6 +232,11 @@ def new_name() -> str:
     return f".sandql-write-{secrets.token_hex(8)}"
 
 
+def new_program_name(suffix: str) -> str:
+    """A name for the file of a program that runs: it goes with the run, or at the next start."""
+    return f".sandql-main-{secrets.token_hex(8)}{suffix}"
+
+
 def lstat(fd: int, name: str) -> os.stat_result | None:
     """What a name in a folder is, None where there is none."""
     try:
@@ -308,7 +313,7 @@ def count(root: int) -> tuple[int, int]:
 
 
 def remove_unfinished(root: int) -> None:
-    """Remove what writes left that a crash cut off. No write may be under way."""
+    """Remove what writes and runs left that a crash cut off. None may be under way."""
 
     def visit(fd: int, names: list[str]) -> list[str]:
         folders: list[str] = []

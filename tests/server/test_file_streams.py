@@ -169,9 +169,12 @@ def test_an_archive_onto_what_is_there_is_taken_whole_or_not_at_all(http: httpx2
     assert http.get("d/b/c").content == b"x"
 
 
+_WRITE = ".sandql-write-0123456789abcdef"
+_MAIN = ".sandql-main-0123456789abcdef.py"
+
+
 def test_names_of_the_servers_own_are_refused(http: httpx2.Client) -> None:
-    name = ".sandql-write-0123456789abcdef"
-    for path in (name, f"{name}/below", f"a/{name}"):
+    for path in (path for name in (_WRITE, _MAIN) for path in (name, f"{name}/below", f"a/{name}")):
         assert code_of(http.put(path, content=b"x")) == (400, "BAD_REQUEST"), "it would be lost at the next start"
 
 
@@ -197,3 +200,17 @@ def test_a_server_that_is_killed_loses_nothing_that_it_has_answered(tmp_path: Pa
         assert rest.status_code == 201
         assert httpx2.get(f"{url}/part").content == content
         assert listed(server) == ["part", "whole"]
+
+
+def test_the_file_of_a_program_does_not_outlive_a_server_that_is_killed(tmp_path: Path) -> None:
+    code = "open('up', 'w').close()\\nimport time\\ntime.sleep(60)"
+    start = f'mutation {{ startExecution(language: "python", sandboxId: "home", code: "{code}") {{ id }} }}'
+    with running_server(pool_size=1, node_pool_size=0, program_pool_size=0, state_dir=tmp_path) as server:
+        assert "errors" not in httpx2.post(f"{server.url}/graphql", json={"query": start}).json()
+        wait_for(lambda: listed(server) == ["up"], "the program at work, whose own file is in no listing")
+        server.process.kill()
+        server.process.wait()
+    (home,) = tmp_path.glob("homes/*/files")
+    assert len(os.listdir(home)) == 2
+    with running_server(pool_size=1, node_pool_size=0, program_pool_size=0, state_dir=tmp_path):
+        assert os.listdir(home) == ["up"]

@@ -233,7 +233,10 @@ def test_a_killed_server_loses_no_acknowledged_write(root: Path, workspace: Work
 
 def test_only_what_writes_left_is_removed(root: Path, workspace: Workspace) -> None:
     (root / "a").mkdir()
-    for name in ("a/.sandql-write-0123456789abcdef", ".sandql-write-0123456789abcdef", ".sandql-write-mine", "sandql-write-0123456789abcdef"):
+    theirs = [".sandql-main-0123456789abcdef", ".sandql-main-mine.py", ".sandql-write-mine", "sandql-write-0123456789abcdef"]
+    ours = [".sandql-main-0123456789abcdef.R", ".sandql-write-0123456789abcdef", "a/.sandql-write-0123456789abcdef"]
+    for name in theirs + ours:
         (root / name).write_bytes(b"")
     workspace.remove_unfinished()
-    assert sorted(entry.path for entry in workspace.list_entries("", True, 10)) == [".sandql-write-mine", "a", "sandql-write-0123456789abcdef"]
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == sorted([*theirs, "a"])
+    assert sorted(entry.path for entry in workspace.list_entries("", True, 10)) == sorted([*theirs, "a"])
