@@ -60,7 +60,6 @@ async def packed(folder_fd: int, path: str, max_bytes: int) -> AsyncGenerator[by
     os.set_blocking(read_fd, False)
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
-    loop.add_reader(read_fd, ready.set)
     try:
         threading.Thread(target=work, name="sandql-pack", daemon=True).start()
         while True:
@@ -68,13 +67,16 @@ async def packed(folder_fd: int, path: str, max_bytes: int) -> AsyncGenerator[by
                 piece = os.read(read_fd, _PIPE_BYTES)
             except BlockingIOError:
                 ready.clear()
-                await ready.wait()
+                loop.add_reader(read_fd, ready.set)  # for this wait only: else what a slow client leaves in the pipe keeps the loop busy
+                try:
+                    await ready.wait()
+                finally:
+                    loop.remove_reader(read_fd)
                 continue
             if not piece:
                 break
             yield piece
     finally:
-        loop.remove_reader(read_fd)
         os.close(read_fd)
     if failed:
         raise failed[0]

@@ -1,0 +1,39 @@
+"""Archives for clients that take them slowly, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from sandql.core.values import MiB
+from sandql.providers.local.packing import packed
+from tests.support.engine import open_descriptors, until
+
+pytestmark = [pytest.mark.unit, pytest.mark.unprivileged]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose archive is more than any pipe holds."""
+    (tmp_path / "f").write_bytes(os.urandom(4 * MiB))
+    return tmp_path
+
+
+def archive(folder: Path) -> AsyncGenerator[bytes]:
+    return packed(os.open(folder, os.O_PATH | os.O_DIRECTORY), "", 8 * MiB)
+
+
+async def test_a_client_that_takes_nothing_keeps_nobody_busy(folder: Path) -> None:
+    before = open_descriptors()
+    pieces = archive(folder)
+    await anext(pieces)
+    pipes = [number for number, what in open_descriptors().items() if number not in before and what.startswith("pipe:")]
+    assert len(pipes) == 2
+    watched = [number for number in pipes if asyncio.get_running_loop().remove_reader(number)]
+    assert not watched, "the loop would turn for as long as something can be read"
+    assert sum([len(piece) async for piece in pieces]) > 3 * MiB, "the rest comes"
+    assert await until(lambda: not set(open_descriptors().items()) - set(before.items()))
