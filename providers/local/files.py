@@ -124,7 +124,7 @@ class LocalFiles:
     async def pack(self, path: str, *, max_bytes: int) -> AsyncGenerator[bytes]:
         """A folder as .tar.gz; see `sandql.providers.base.Files`."""
         folder_fd = await self._do(lambda workspace: workspace.open_folder(path), drop=os.close)
-        async with aclosing(packed(folder_fd, path, max_bytes)) as pieces:
+        async with aclosing(packed(folder_fd, path, max_bytes, self._home.name)) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final
@@ -16,29 +17,57 @@ from sandql.providers.local.regular import told
 from sandql.providers.local.scarce import scarce
 
 _MOST: Final = 16
+_MOST_OF_ONE: Final = _MOST // 4
 _PIPE_BYTES: Final = 256 << 10
 
-_slots: Final = threading.Semaphore(_MOST)
+
+class _Places:
+    """How many archives are made, of which homes: clients that take nothing must not keep all others out."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = Counter[str]()
+
+    def take(self, home: str) -> None:
+        """Take a place, to be given back. Raises RateLimited."""
+        with self._lock:
+            if self._taken.total() >= _MOST:
+                raise RateLimited(f"archive: at most {_MOST} are made at one time; try again", retry_after_s=1.0)
+            if self._taken[home] >= _MOST_OF_ONE:
+                raise RateLimited(f"archive: at most {_MOST_OF_ONE} of one sandbox are made at one time; try again", retry_after_s=1.0)
+            self._taken[home] += 1
+
+    def give_back(self, home: str) -> None:
+        """Give it back."""
+        with self._lock:
+            self._taken[home] -= 1
+            if not self._taken[home]:
+                del self._taken[home]
 
 
-async def packed(folder_fd: int, path: str, max_bytes: int) -> AsyncGenerator[bytes]:
-    """The archive of an open folder, which is closed; `path` is for messages. To be begun at once.
+_places: Final = _Places()
+
+
+async def packed(folder_fd: int, path: str, max_bytes: int, home: str) -> AsyncGenerator[bytes]:
+    """The archive of an open folder of a home, which is closed; `path` is for messages. To be begun at once.
 
     Raises:
         RateLimited: as many as can be are made already.
         PayloadTooLarge: its files have more than `max_bytes`.
         Conflict: a running program holds a file, or moves folders about.
     """
-    if not _slots.acquire(blocking=False):
+    try:
+        _places.take(home)
+    except RateLimited:
         os.close(folder_fd)
-        raise RateLimited(f"archive: at most {_MOST} are made at one time; try again", retry_after_s=1.0)
+        raise
     failed: list[Exception] = []
     try:
         with scarce("the archive"):
             read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     except BaseException:
         os.close(folder_fd)
-        _slots.release()
+        _places.give_back(home)
         raise
 
     def work() -> None:
@@ -53,7 +82,7 @@ async def packed(folder_fd: int, path: str, max_bytes: int) -> AsyncGenerator[by
                     failed.append(error)
         finally:
             os.close(folder_fd)
-            _slots.release()
+            _places.give_back(home)
 
     with suppress(OSError):  # a user's pipes may be bounded
         fcntl.fcntl(read_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
+from sandql.core.errors import RateLimited
 from sandql.core.values import MiB
 from sandql.providers.local.packing import packed
 from tests.support.engine import open_descriptors, until
@@ -23,8 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def archive(folder: Path) -> AsyncGenerator[bytes]:
-    return packed(os.open(folder, os.O_PATH | os.O_DIRECTORY), "", 8 * MiB)
+def archive(folder: Path, home: str = "home") -> AsyncGenerator[bytes]:
+    return packed(os.open(folder, os.O_PATH | os.O_DIRECTORY), "", 8 * MiB, home)
 
 
 async def test_a_client_that_takes_nothing_keeps_nobody_busy(folder: Path) -> None:
@@ -37,3 +39,20 @@ async def test_a_client_that_takes_nothing_keeps_nobody_busy(folder: Path) -> No
     assert not watched, "the loop would turn for as long as something can be read"
     assert sum([len(piece) async for piece in pieces]) > 3 * MiB, "the rest comes"
     assert await until(lambda: not set(open_descriptors().items()) - set(before.items()))
+
+
+async def test_one_sandbox_does_not_take_all_places(folder: Path) -> None:
+    stalled = [archive(folder, "one") for _ in range(4)]
+    for pieces in stalled:
+        await anext(pieces)
+    before = open_descriptors()
+    with pytest.raises(RateLimited, match="at most 4 of one sandbox"):
+        await anext(archive(folder, "one"))
+    assert open_descriptors() == before
+    other = archive(folder, "other")
+    assert sum([len(piece) async for piece in other]) > 4 * MiB
+    for pieces in stalled:
+        await pieces.aclose()
+    assert await until(lambda: "sandql-pack" not in [thread.name for thread in threading.enumerate()])
+    freed = archive(folder, "one")
+    assert sum([len(piece) async for piece in freed]) > 4 * MiB
