@@ -166,6 +166,10 @@ class Files(Protocol):
         """How many bytes are kept of an upload with that key."""
         ...
 
+    async def discard_upload(self, path: str, key: str) -> None:
+        """Remove what is kept of an upload with that key. Raises NotFound; Conflict: another request is sending it."""
+        ...
+
     def pack(self, path: str, *, max_bytes: int) -> AsyncGenerator[bytes]:
         """A directory as .tar.gz, in pieces. Raises PayloadTooLarge: its files have more than `max_bytes`."""
         ...

@@ -193,6 +193,14 @@ async def uploaded(sandboxes: Sandboxes, caller: Caller, path: str, key: str, *,
         return await lease.sandbox.files.uploaded(relative, key)
 
 
+@guarded(Kind.FILES, Permission.ACCESS_FILES)
+async def discard_upload(sandboxes: Sandboxes, caller: Caller, path: str, key: str, *, provider: str | None, sandbox_id: str | None) -> None:
+    """Remove what is kept of an upload. Raises BadRequest, NotFound, Conflict."""
+    relative = workspace_path("path", path, sandboxes.settings)
+    async with _borrow(sandboxes, caller, sandbox_id, provider) as lease:
+        await lease.sandbox.files.discard_upload(relative, key)
+
+
 @guarded_stream(Kind.FILES, Permission.ACCESS_FILES, audited=False)
 async def pack_files(sandboxes: Sandboxes, caller: Caller, path: str, *, provider: str | None, sandbox_id: str | None) -> AsyncGenerator[bytes]:
     """A directory as .tar.gz, in pieces. Raises BadRequest, NotFound."""

@@ -121,6 +121,11 @@ class LocalFiles:
         """How much of an upload is kept; see `sandql.providers.base.Files`."""
         return await in_thread(partial(uploads.offset_of, self._uploads, path, key))
 
+    async def discard_upload(self, path: str, key: str) -> None:
+        """Remove what is kept of an upload; see `sandql.providers.base.Files`."""
+        await in_thread(partial(uploads.discard, self._uploads, path, key), gate=self._place.changing)
+        self._count_anew()
+
     async def pack(self, path: str, *, max_bytes: int) -> AsyncGenerator[bytes]:
         """A folder as .tar.gz; see `sandql.providers.base.Files`."""
         folder_fd = await self._do(lambda workspace: workspace.open_folder(path), drop=os.close)

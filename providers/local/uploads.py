@@ -17,7 +17,7 @@ from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG
 from typing import Final
 
-from sandql.core.errors import BadRequest, Conflict, PreconditionFailed, ResourceError
+from sandql.core.errors import BadRequest, Conflict, NotFound, PreconditionFailed, ResourceError
 from sandql.providers.local.beneath import split_path
 from sandql.providers.local.regular import told
 from sandql.providers.local.scarce import scarce
@@ -51,7 +51,8 @@ class Part:
         with scarce("the upload"):
             folder.mkdir(mode=0o700, exist_ok=True)
             if not self._file.exists() and usage(folder)[1] >= _MOST_PARTS:
-                raise ResourceError(f"uploads: at most {_MOST_PARTS} that are not finished; finish some, or wait for an hour", retry_after_s=_KEPT_S)
+                text = f"uploads: at most {_MOST_PARTS} that are not finished; finish or DELETE some, or wait for an hour"
+                raise ResourceError(text, retry_after_s=_KEPT_S)
             self._fd = _open_alone(self._file)
         self.offset = os.fstat(self._fd).st_size
         if self.offset != offset:
@@ -143,6 +144,24 @@ def offset_of(folder: Path, path: str, key: str) -> int:
         return (folder / _name(path, key)).stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def discard(folder: Path, path: str, key: str) -> None:
+    """Remove what has come of an upload.
+
+    Raises:
+        NotFound: nothing has.
+        Conflict: another request is sending it.
+    """
+    file = folder / _name(path, key)
+    if not file.exists():
+        raise NotFound("Upload-Id: nothing is kept of such an upload to this path")
+    with scarce("the upload"):
+        fd = _open_alone(file)
+    try:
+        file.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
 
 
 def usage(folder: Path) -> tuple[int, int]:

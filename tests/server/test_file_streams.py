@@ -110,6 +110,43 @@ def test_unfinished_uploads_count_and_are_few(http: httpx2.Client) -> None:
         http.put("f", content=b"", headers={"upload-id": f"small-one-{number}", "upload-offset": "1"})
 
 
+@pytest.mark.parametrize(
+    ("headers", "query", "word"),
+    [
+        ({"upload-complete": "?0"}, {}, "Upload-Id"),
+        ({"upload-offset": "3"}, {}, "Upload-Id"),
+        ({"content-range": "bytes 1-1/3"}, {}, "Content-Range"),
+        ({"content-range": "bytes 1-1/3", "upload-id": "an-upload"}, {}, "Content-Range"),
+        ({"upload-id": "an-upload"}, {"archive": "tar.gz"}, "archive"),
+        ({"upload-complete": "?0"}, {"archive": "tar.gz"}, "archive"),
+    ],
+)
+def test_a_part_that_could_not_be_put_together_is_refused(http: httpx2.Client, headers: dict[str, str], query: dict[str, str], word: str) -> None:
+    http.put("f", content=b"one")
+    refused = http.put("f", params=query, content=b"X", headers=headers)
+    assert code_of(refused) == (400, "BAD_REQUEST")
+    assert word in refused.json()["errors"][0]["message"]
+    assert http.get("f").content == b"one"
+    assert http.put("f", content=b"two", headers={"upload-offset": "0", "upload-complete": "?1"}).status_code == 201, "that is all of it"
+
+
+def test_an_upload_is_given_up_and_the_file_stays(server: Server, http: httpx2.Client) -> None:
+    http.put("f", content=b"one")
+    key = {"upload-id": "given-up"}
+    assert http.put("f", content=b"part", headers={**key, "upload-complete": "?0"}).status_code == 202
+    head = b"PUT /sandboxes/home/files/f HTTP/1.1\r\nhost: localhost\r\nupload-id: given-up\r\nupload-offset: 4\r\ncontent-length: %d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sending:
+        sending.sendall(head % (3 * MiB) + b"x" * (2 * MiB))
+        wait_for(lambda: int(http.head("f", headers=key).headers["upload-offset"]) > 4, "what came")
+        assert code_of(http.delete("f", headers=key)) == (409, "CONFLICT")
+    wait_for(lambda: http.delete("f", headers=key).status_code == 204, "that nobody sends it any more")
+    assert code_of(http.delete("f", headers=key)) == (404, "NOT_FOUND")
+    assert http.head("f", headers=key).headers["upload-offset"] == "0"
+    assert http.get("f").content == b"one"
+    assert http.put("f", content=b"two", headers=key).content == b"", "it can begin anew"
+    assert http.get("f").content == b"two"
+
+
 def test_many_uploads_at_once_stay_within_the_quota(server: Server, http: httpx2.Client) -> None:
     def put(number: int) -> int:
         return http.put(f"f{number}", content=os.urandom(6 * MiB)).status_code

@@ -273,6 +273,9 @@ class TwinFiles:
     async def uploaded(self, path: str, key: str) -> int:
         return 0
 
+    async def discard_upload(self, path: str, key: str) -> None:
+        raise AssertionError("a twin has no streams")
+
     def pack(self, path: str, *, max_bytes: int) -> AsyncGenerator[bytes]:
         raise AssertionError("a twin has no streams")
 

@@ -24,7 +24,7 @@ class MeteredFiles:
         # What moves no bytes between the caller and the sandbox is as it is.
         self.list, self.stat, self.changes = files.list, files.stat, files.changes
         self.make_directory, self.move, self.copy, self.remove = files.make_directory, files.move, files.copy, files.remove
-        self.uploaded = files.uploaded
+        self.uploaded, self.discard_upload = files.uploaded, files.discard_upload
 
     async def read(self, path: str, *, max_bytes: int) -> bytes:
         """A regular file, whole."""

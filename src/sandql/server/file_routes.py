@@ -2,7 +2,7 @@
 
     GET, HEAD   a file, or a range of it; a directory as .tar.gz with `?archive=tar.gz`, or where application/gzip is accepted
     PUT         a file, whole or in parts that can be resumed; a directory from a .tar.gz with `?archive=tar.gz`
-    DELETE      a file or an empty directory; any directory with `?recursive=true`
+    DELETE      a file or an empty directory; any directory with `?recursive=true`; with Upload-Id, what has come of that upload
 
 What a caller keeps is never a page of ours: it comes as an attachment, of no type that a browser would run.
 """
@@ -150,15 +150,21 @@ class FileEndpoint:
         elif method == "DELETE":
             if b"if-match" in request.headers or b"if-none-match" in request.headers:
                 raise BadRequest("If-Match, If-None-Match: are not taken by DELETE")
-            recursive = request.query.get("recursive", ["false"])[0] == "true"
-            await resolvers.remove_file(
-                request.sandboxes, request.caller, request.path, recursive=recursive, provider=request.provider, sandbox_id=request.sandbox_id
-            )
-            await request.end(204)
+            await self._delete(request)
         else:
             text = f"method: {method[:20]} is not taken here"
             refused = RequestRefused([{"message": text, "extensions": {"code": "METHOD_NOT_ALLOWED", "status": 405}}], 405)
             await send_refusal(request.send, refused, headers=((b"allow", _METHODS),))
+
+    async def _delete(self, request: _Request) -> None:
+        where = {"provider": request.provider, "sandbox_id": request.sandbox_id}
+        key = _upload_key(request.headers)
+        if key is not None:
+            await resolvers.discard_upload(request.sandboxes, request.caller, request.path, key, **where)
+        else:
+            recursive = request.query.get("recursive", ["false"])[0] == "true"
+            await resolvers.remove_file(request.sandboxes, request.caller, request.path, recursive=recursive, **where)
+        await request.end(204)
 
     async def _read(self, request: _Request) -> None:
         where = {"provider": request.provider, "sandbox_id": request.sandbox_id}
@@ -236,15 +242,21 @@ class FileEndpoint:
         if length is not None and length > most:
             raise PayloadTooLarge(f"body: at most {most} bytes, got {length}; SANDQL_FILE_STREAM_BYTES is the bound")
         where = {"provider": request.provider, "sandbox_id": request.sandbox_id}
+        key = _upload_key(request.headers)
+        offset = _number(request.headers, b"upload-offset") or 0
+        whole = request.headers.get(b"upload-complete", b"?1").strip() != b"?0"
+        if b"content-range" in request.headers:
+            raise BadRequest("Content-Range: is not taken by PUT; send parts with Upload-Id and Upload-Offset")
+        if request.is_archive and (key is not None or offset or not whole):
+            raise BadRequest("Upload-Id, Upload-Offset, Upload-Complete: an archive is sent whole, in one request, without them")
+        if key is None and (offset or not whole):
+            raise BadRequest("Upload-Id: is needed to send a file in parts; give all its parts the same one")
         if request.is_archive:
             async with aclosing(_body(request.receive, most, self._settings.body_timeout_s)) as body:
                 await resolvers.unpack_files(request.sandboxes, request.caller, request.path, body, **where)
             await request.end(204)
             return
         await self._expect(request)
-        key = _upload_key(request.headers)
-        offset = (_number(request.headers, b"upload-offset") or 0) if key is not None else 0
-        whole = request.headers.get(b"upload-complete", b"?1").strip() != b"?0"
         async with resolvers.upload_file(request.sandboxes, request.caller, request.path, key=key, offset=offset, size=length, **where) as upload:
             try:
                 async with aclosing(_body(request.receive, most - upload.offset, self._settings.body_timeout_s)) as body:
