@@ -78,7 +78,7 @@ class FileReader(Protocol):
     def modified_at(self) -> float: ...
 
     async def read(self, offset: int, size: int) -> bytes:
-        """At most `size` bytes from `offset` on; none at the end."""
+        """At most `size` bytes from `offset` on; none at the end. Raises Conflict: it was written to since it was opened."""
         ...
 
 

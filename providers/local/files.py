@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, closing, contextmanager, s
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from sandql.core.errors import NotFound
+from sandql.core.errors import Conflict, NotFound
 from sandql.core.files import FileChanges
 from sandql.core.values import FileEntry, Limits
 from sandql.providers.local import unpacking, uploads
@@ -234,17 +234,29 @@ class LocalReader:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         info = os.fstat(fd)
+        self._as_opened = _written(info)
         self.size = info.st_size
         self.tag = uploads.tag_of(info)
         self.modified_at = info.st_mtime
 
     async def read(self, offset: int, size: int) -> bytes:
         """Some bytes; see `sandql.providers.base.FileReader`."""
-        return await in_thread(partial(os.pread, self._fd, size, offset))
+        return await in_thread(partial(self._read, offset, size))
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._fd, size, offset)
+        if _written(os.fstat(self._fd)) != self._as_opened:
+            raise Conflict("path: the file was written to while it was read; try again")
+        return data
 
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)  # a thread whose caller is gone may still read by this number; nobody sees what
+
+
+def _written(info: os.stat_result) -> tuple[int, int]:
+    """What changes when a file is written to, and stays when another one takes its name."""
+    return info.st_size, info.st_mtime_ns
 
 
 class Writing(Protocol):

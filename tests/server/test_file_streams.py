@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from sandql.core.values import KiB, MiB
+from tests.support.raw_http import read_all, read_until
 from tests.support.server import Server, running_server
 from tests.support.twin_server import wait_for
 
@@ -175,6 +176,32 @@ def test_a_client_that_does_not_read_holds_little(server: Server, http: httpx2.C
     for connection in stalled:
         connection.close()
     wait_for(lambda: descriptors(server) <= open_before, "descriptors are left")
+
+
+@pytest.mark.parametrize(
+    ("how", "comes"), [("rewrite in place", False), ("add to it", False), ("cut it", False), ("replace it", True), ("remove it", True)]
+)
+def test_a_download_is_of_one_file_or_does_not_end(server: Server, http: httpx2.Client, how: str, comes: bool) -> None:
+    content = os.urandom(12 * MiB)
+    http.put("f", content=content)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KiB)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(b"GET /sandboxes/home/files/f HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        begin = read_until(slow, b"\r\n\r\n")
+        code = {
+            "rewrite in place": "open('f', 'r+b').write(bytes(12 << 20))",
+            "add to it": "open('f', 'ab').write(b'more')",
+            "cut it": "open('f', 'r+b').truncate(100)",
+            "replace it": "import os; open('g', 'wb').write(b'new'); os.rename('g', 'f')",
+            "remove it": "import os; os.unlink('f')",
+        }[how]
+        document = 'mutation($c: String!) { executeCode(language: "python", code: $c, sandboxId: "home") { outcome } }'
+        ran = httpx2.post(f"{server.url}/graphql", json={"query": document, "variables": {"c": code}}, timeout=30).json()
+        assert ran["data"]["executeCode"]["outcome"] == "COMPLETED"
+        body = (begin + read_all(slow)).partition(b"\r\n\r\n")[2]
+    assert (len(body) == len(content)) is comes
+    assert content.startswith(body), "and nothing of another file"
 
 
 def _memory_kib(server: Server) -> int:

@@ -203,7 +203,7 @@ class FileEndpoint:
             at = part.begin
             while at < part.end and request.scope["method"] == "GET":
                 data = await file.read(at, min(_CHUNK_BYTES, part.end - at))
-                if not data:  # a program has cut the file: the connection is closed before all that was announced has come
+                if not data:  # the connection is closed before all that was announced has come, as for a file that was written to
                     raise ClientGone
                 at += len(data)
                 await request.piece(data, more=at < part.end)
