@@ -8,7 +8,7 @@ import tarfile
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import IO, Final
 
-from sandql.core.errors import PayloadTooLarge
+from sandql.core.errors import Conflict, PayloadTooLarge
 from sandql.providers.local.regular import LOOK
 from sandql.providers.local.trees import walk
 from sandql.providers.local.writes import UNFINISHED
@@ -22,6 +22,7 @@ def pack(folder_fd: int, target: IO[bytes], max_bytes: int) -> None:
 
     Raises:
         PayloadTooLarge: its files have more than `max_bytes`, holes included.
+        Conflict: a program cuts a file meanwhile.
         OSError: a program holds a file, or moves folders about.
     """
     left = max_bytes
@@ -74,15 +75,17 @@ def _pack_entry(archive: tarfile.TarFile, path_fd: int, info: os.stat_result, na
 
 
 class _Exactly:
-    """A file that has as many bytes as its head says, though a program may cut it or let it grow meanwhile."""
+    """As many bytes of a file as its head says, though a program may let it grow meanwhile."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
         self._left = size
 
     def read(self, length: int = -1, /) -> bytes:
-        """The next bytes; zeros where there are none any more."""
+        """The next bytes. Raises Conflict: a program has cut the file."""
         size = self._left if length < 0 else min(length, self._left)
         data = self._file.read(size)
+        if len(data) < size:
+            raise Conflict("archive: a running program has cut a file while it was packed; try again")
         self._left -= size
-        return data + bytes(size - len(data))
+        return data

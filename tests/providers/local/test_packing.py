@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import tarfile
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
-from sandql.core.errors import RateLimited
+from sandql.core.errors import Conflict, RateLimited
 from sandql.core.values import MiB
 from sandql.providers.local.packing import packed
 from tests.support.engine import open_descriptors, until
@@ -39,6 +41,27 @@ async def test_a_client_that_takes_nothing_keeps_nobody_busy(folder: Path) -> No
     assert not watched, "the loop would turn for as long as something can be read"
     assert sum([len(piece) async for piece in pieces]) > 3 * MiB, "the rest comes"
     assert await until(lambda: not set(open_descriptors().items()) - set(before.items()))
+
+
+async def test_a_file_that_is_cut_while_it_is_packed_is_not_filled_up(folder: Path) -> None:
+    pieces = archive(folder)
+    await anext(pieces)
+    os.truncate(folder / "f", 3)
+    with pytest.raises(Conflict, match="cut a file"):
+        async for _ in pieces:
+            pass
+
+
+async def test_a_file_that_grows_while_it_is_packed_has_what_it_had(folder: Path) -> None:
+    content = (folder / "f").read_bytes()
+    pieces = archive(folder)
+    taken = [await anext(pieces)]
+    os.truncate(folder / "f", 5 * MiB)
+    taken += [piece async for piece in pieces]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(taken))) as made:
+        packed_file = made.extractfile("f")
+        assert packed_file is not None
+        assert packed_file.read() == content
 
 
 async def test_one_sandbox_does_not_take_all_places(folder: Path) -> None:
