@@ -40,6 +40,8 @@ class News:
         """Note what became of a path; `before` is where it was when it was moved. Who is told of a file reads it later, so once is enough."""
         if kind is ChangeKind.MODIFIED and self._last.get(path) in (ChangeKind.CREATED, ChangeKind.MODIFIED):
             return
+        if is_folder and kind is not ChangeKind.CREATED:  # other files may have the paths below it from now on
+            self._last.clear()
         self._last[path] = kind
         self._noted.append(_Noted(kind, path, is_folder, before))
         if len(self._noted) > _MOST_TOGETHER:

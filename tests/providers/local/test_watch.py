@@ -187,6 +187,29 @@ async def test_a_move_and_a_write_after_it_are_both_told(root: Path, watching: W
     task.cancel()
 
 
+async def test_writes_to_one_path_in_two_folders_are_both_told(root: Path, watching: Watching) -> None:
+    for folder in ("e", "d"):
+        (root / folder).mkdir()
+        (root / folder / "f").write_bytes(b"1")
+    replica = Replica(root)
+    task = asyncio.ensure_future(replica.follow(watching))
+    await replica.is_ready.wait()
+    (root / "e" / "f").write_bytes(b"2")
+    (root / "e").rename(root / "g")
+    (root / "d").rename(root / "e")
+    (root / "e" / "f").write_bytes(b"3")
+    (root / "last").mkdir()
+    assert await until(lambda: "last" in replica.paths)
+    assert [(change.kind, change.path) for change in replica.told] == [
+        (ChangeKind.MODIFIED, "e/f"),
+        (ChangeKind.MOVED, "g"),
+        (ChangeKind.MOVED, "e"),
+        (ChangeKind.MODIFIED, "e/f"),
+        (ChangeKind.CREATED, "last"),
+    ]
+    task.cancel()
+
+
 @pytest.mark.parametrize("how", ["removed", "moved"])
 async def test_it_ends_when_the_folder_is_gone_or_has_another_name(root: Path, watching: Watching, how: str) -> None:
     (root / "d").mkdir()
