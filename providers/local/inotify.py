@@ -24,7 +24,10 @@ OVERFLOW: Final = 0x4000
 IGNORED: Final = 0x8000
 ISDIR: Final = 0x40000000
 
+NAMES: Final = MOVED_FROM | MOVED_TO | DELETE  # what takes a name from a folder
+
 _ONLYDIR: Final = 0x1000000
+_MASK_ADD: Final = 0x20000000  # whoever watches the same folder for more is still told of that
 _MASK: Final = MODIFY | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | _ONLYDIR
 _HEAD: Final = struct.Struct("iIII")
 _READ_BYTES: Final = 16 << 10
@@ -48,9 +51,10 @@ class Inotify:
     def __init__(self) -> None:
         self.fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
-    def add(self, folder_fd: int) -> int:
-        """Watch an open folder; the number of the watch, the same for the same folder. Raises OSError."""
-        return _checked(_libc.inotify_add_watch(self.fd, f"/proc/self/fd/{folder_fd}".encode(), _MASK))
+    def add(self, folder_fd: int, *, names_only: bool = False) -> int:
+        """Watch an open folder, for `NAMES` at least; the number of the watch, the same for the same folder. Raises OSError."""
+        mask = NAMES | _ONLYDIR | _MASK_ADD if names_only else _MASK
+        return _checked(_libc.inotify_add_watch(self.fd, f"/proc/self/fd/{folder_fd}".encode(), mask))
 
     def remove(self, watch: int) -> None:
         """Watch a folder no more; nothing happens when it is gone."""

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from sandql.core.errors import BadRequest, NotFound, ResourceError
+from sandql.core.errors import BadRequest, NotFound, ResourceError, SandqlError
 from sandql.core.files import ChangeKind, FileChanges
 from sandql.providers.local import inotify
 from sandql.providers.local.beneath import split_path
@@ -26,7 +26,7 @@ _AT_ONCE: Final = 16  # folders that are looked into before others have their tu
 class Kernel(Protocol):
     """Where folders are watched, by numbers."""
 
-    def add(self, watch: Watch, folder_fd: int) -> int: ...
+    def add(self, watch: Watch, folder_fd: int, *, names_only: bool = False) -> int: ...
 
     def drop(self, watch: Watch, number: int) -> None: ...
 
@@ -73,6 +73,8 @@ class Watch:
         self._path = "/".join(split_path(path))
         self._recursive = recursive
         self._most_folders = most_folders
+        self._top = (0, 0)  # which folder was asked for, by its device and inode
+        self._above: dict[int, str] = {}  # the folders on the way to it, and the name in each that leads there
         self._folders: dict[int, _Folder] = {}
         self._names = 0
         self._unseen: deque[tuple[_Folder, str, bool]] = deque()  # folders to look into, and whether what is in them is told
@@ -85,6 +87,9 @@ class Watch:
 
     async def begin(self) -> None:
         """Watch the folder, and those below. Raises NotFound, BadRequest, ResourceError."""
+        parts = split_path(self._path)
+        for depth, name in enumerate(parts):  # each before the next is opened, so that a rename between the two is told
+            self._look_above("/".join(parts[:depth]), name)
         self._look_into(None, self._path, tell=False)
         await self._look_on()
         if self.is_lost:
@@ -123,9 +128,10 @@ class Watch:
 
     def end(self) -> None:
         """Watch nothing any more."""
-        for number in self._folders:
+        for number in (*self._folders, *self._above):
             self._kernel.drop(self, number)
         self._folders.clear()
+        self._above.clear()
         self._unseen.clear()
         self._moving.clear()
         self._fresh.clear()
@@ -140,8 +146,10 @@ class Watch:
         if told.mask & inotify.OVERFLOW:
             self.is_lost = True
             return
+        if told.mask & inotify.NAMES and self._above.get(told.watch) == told.name and not self._is_at_its_path():
+            self.gone = True
         folder = self._folders.get(told.watch)
-        if folder is None:
+        if folder is None or self.gone:  # by the path of one that is gone, another may be found
             return
         name, is_folder = told.name, bool(told.mask & inotify.ISDIR)
         if told.mask & (inotify.IGNORED | inotify.DELETE_SELF | inotify.MOVE_SELF):
@@ -249,7 +257,7 @@ class Watch:
 
     async def _look_on(self) -> None:
         looked = 0
-        while self._unseen and not self.is_lost:
+        while self._unseen and not self.is_lost and not self.gone:
             folder, name, tell = self._unseen.popleft()
             if folder.number not in self._folders or name in folder.below:
                 continue
@@ -261,12 +269,36 @@ class Watch:
             if looked % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _look_into(self, parent: _Folder | None, name: str, *, tell: bool) -> None:
-        if len(self._folders) >= self._most_folders:
+    def _look_above(self, path: str, name: str) -> None:
+        self._make_room()
+        fd = self._workspace.open_folder(path)
+        try:
+            self._above[self._kernel.add(self, fd, names_only=True)] = name
+        finally:
+            os.close(fd)
+
+    def _is_at_its_path(self) -> bool:
+        """Whether the path of the folder that was asked for still leads to it. Its own end is told late or never while a program stands in it."""
+        try:
+            fd = self._workspace.open_folder(self._path)
+        except (SandqlError, OSError):
+            return False
+        try:
+            return _identity(fd) == self._top
+        finally:
+            os.close(fd)
+
+    def _make_room(self) -> None:
+        if len(self._folders) + len(self._above) >= self._most_folders:
             raise ResourceError(f"path: at most {self._most_folders} folders can be watched at a time; watch a folder below, or without recursion")
+
+    def _look_into(self, parent: _Folder | None, name: str, *, tell: bool) -> None:
+        self._make_room()
         path = name if parent is None else parent.path_of(name)
         fd = self._workspace.open_folder(path)
         try:
+            if parent is None:
+                self._top = _identity(fd)
             number = self._kernel.add(self, fd)
             if number in self._folders:  # it was renamed meanwhile, and is found under two names
                 self.is_lost = True
@@ -307,3 +339,8 @@ class Watch:
         if name in folder.names:
             self._names -= 1
             folder.names.discard(name)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    info = os.fstat(fd)
+    return info.st_dev, info.st_ino

@@ -42,7 +42,7 @@ class Watching:
             watch.woken.set()
 
     async def changes(self, workspace: Workspace, path: str, recursive: bool, home: str = "") -> AsyncGenerator[FileChanges]:
-        """What becomes of a folder of a workspace, and with `recursive` of those below; ends when the folder is gone or has another name.
+        """What becomes of a folder of a workspace, and with `recursive` of those below; ends when the folder is gone or has another path.
 
         `home` is the name by which `end` knows the workspace. What comes first, and at once, is empty: from then on nothing is missed.
 
@@ -74,13 +74,13 @@ class Watching:
             if not self._watched[home]:
                 del self._watched[home]
 
-    def add(self, watch: Watch, folder_fd: int) -> int:
-        """Watch an open folder for somebody; the number of its watch. Raises ResourceError."""
+    def add(self, watch: Watch, folder_fd: int, *, names_only: bool = False) -> int:
+        """Watch an open folder for somebody, who may need to know only what takes names from it; the number of its watch. Raises ResourceError."""
         try:
             if self._inotify is None:
                 self._inotify = inotify.Inotify()
                 asyncio.get_running_loop().add_reader(self._inotify.fd, self._read)
-            number = self._inotify.add(folder_fd)
+            number = self._inotify.add(folder_fd, names_only=names_only)
         except OSError as error:
             if error.errno in (ENOSPC, EMFILE):
                 raise ResourceError("fileChanges: this machine can watch no more folders now; watch fewer, or without recursion") from None

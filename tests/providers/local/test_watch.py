@@ -17,7 +17,7 @@ from sandql.core.files import ChangeKind, FileChange, FileChanges
 from sandql.core.values import FileType
 from sandql.providers.local.watching import Watching
 from tests.support.engine import open_descriptors, until
-from tests.support.workspaces import QUOTA, make_root, open_workspace
+from tests.support.workspaces import QUOTA, exchange, make_root, open_workspace
 
 pytestmark = [pytest.mark.unit, pytest.mark.unprivileged]
 
@@ -210,17 +210,75 @@ async def test_writes_to_one_path_in_two_folders_are_both_told(root: Path, watch
     task.cancel()
 
 
-@pytest.mark.parametrize("how", ["removed", "moved"])
-async def test_it_ends_when_the_folder_is_gone_or_has_another_name(root: Path, watching: Watching, how: str) -> None:
-    (root / "d").mkdir()
+def give_path_away(root: Path, how: str) -> None:
+    """Have another folder at a/b/d, and write into both."""
+    match how:
+        case "removed":
+            (root / "a" / "b" / "d").rmdir()
+        case "moved":
+            (root / "a" / "b" / "d").rename(root / "elsewhere")
+        case "one above removed":
+            shutil.rmtree(root / "a")
+        case "one above moved":
+            (root / "a").rename(root / "elsewhere")
+        case "replaced":
+            (root / "new").mkdir()
+            (root / "new").rename(root / "a" / "b" / "d")
+        case _:
+            (root / "new" / "d").mkdir(parents=True)
+            exchange(root / "a" / "b", root / "new")
+    (root / "a" / "b" / "d").mkdir(parents=True, exist_ok=True)
+    (root / "a" / "b" / "d" / "f").write_bytes(b"")
+    for moved in (root / "elsewhere", root / "elsewhere" / "b" / "d", root / "new" / "d"):
+        if moved.is_dir():
+            (moved / "f").write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "one above removed", "one above moved", "replaced", "exchanged"])
+@pytest.mark.parametrize("held", [False, True], ids=["free", "held"])
+async def test_it_ends_when_another_folder_has_the_path(root: Path, watching: Watching, how: str, held: bool) -> None:
+    (root / "a" / "b" / "d").mkdir(parents=True)
     replica = Replica(root)
-    task = asyncio.ensure_future(replica.follow(watching, "d"))
+    task = asyncio.ensure_future(replica.follow(watching, "a/b/d"))
     await replica.is_ready.wait()
-    if how == "removed":
-        (root / "d").rmdir()
-    else:
-        (root / "d").rename(root / "e")
+    fd = os.open(root / "a" / "b" / "d", os.O_RDONLY) if held else -1  # as by a program that stands in it
+    give_path_away(root, how)
     await asyncio.wait_for(task, 10)
+    assert replica.told == [], "nothing of a folder that is not meant"
+    if held:
+        os.close(fd)
+
+
+async def test_who_watches_a_folder_takes_nothing_from_who_watches_one_above(root: Path, watching: Watching) -> None:
+    (root / "a" / "d").mkdir(parents=True)
+    above, below = Replica(root), Replica(root)
+    tasks = [asyncio.ensure_future(above.follow(watching))]
+    await above.is_ready.wait()
+    tasks.append(asyncio.ensure_future(below.follow(watching, "a/d")))
+    await below.is_ready.wait()
+    (root / "a" / "new").write_bytes(b"")
+    assert await until(lambda: "a/new" in above.paths)
+    (root / "a" / "d").rename(root / "moved")
+    await asyncio.wait_for(tasks[1], 10)
+    (root / "a" / "last").write_bytes(b"")
+    assert await until(lambda: above.paths == actual(root))
+    assert below.told == []
+    tasks[0].cancel()
+
+
+async def test_it_goes_on_when_the_path_leads_to_it_again(root: Path, watching: Watching) -> None:
+    (root / "a" / "d").mkdir(parents=True)
+    replica = Replica(root)
+    task = asyncio.ensure_future(replica.follow(watching, "a/d"))
+    await replica.is_ready.wait()
+    (root / "a").rename(root / "b")
+    (root / "b").rename(root / "a")
+    (root / "a" / "d2").mkdir()
+    (root / "a" / "d2").rmdir()
+    (root / "a" / "d" / "f").write_bytes(b"")
+    assert await until(lambda: replica.told)
+    assert [(change.kind, change.path) for change in replica.told] == [(ChangeKind.CREATED, "a/d/f")]
+    task.cancel()
 
 
 async def test_the_kernels_overflow_is_said_and_all_is_watched_anew(root: Path, watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
