@@ -202,6 +202,11 @@ def _folders(top_fd: int, parts: tuple[str, ...], room: Room, writes: Writes) ->
     return fd
 
 
+def _is_folder(fd: int, name: str) -> bool:
+    info = lstat(fd, name)
+    return info is not None and S_ISDIR(info.st_mode)
+
+
 def merge(source_fd: int, target_fd: int, path: str) -> None:
     """Move what is in one folder into another: folders are merged, everything else takes the place of what is there.
 
@@ -234,6 +239,9 @@ def merge(source_fd: int, target_fd: int, path: str) -> None:
         folders: list[str] = []
         try:
             for name in os.listdir(fd):
+                if _is_folder(there, name) and _is_folder(fd, name):  # an empty one would be replaced, for whoever watches it or stands in it
+                    folders.append(name)
+                    continue
                 try:
                     os.rename(name, name, src_dir_fd=fd, dst_dir_fd=there)
                 except OSError as error:

@@ -15,6 +15,7 @@ import pytest
 from sandql.core.errors import NotFound, ResourceError, SandqlError
 from sandql.core.files import ChangeKind, FileChange, FileChanges
 from sandql.core.values import FileType
+from sandql.providers.local.unpacking import merge
 from sandql.providers.local.watching import Watching
 from tests.support.engine import open_descriptors, until
 from tests.support.workspaces import QUOTA, exchange, make_root, open_workspace
@@ -264,6 +265,27 @@ async def test_who_watches_a_folder_takes_nothing_from_who_watches_one_above(roo
     assert await until(lambda: above.paths == actual(root))
     assert below.told == []
     tasks[0].cancel()
+
+
+async def test_an_archive_onto_an_empty_folder_is_told_to_who_watches_it(root: Path, watching: Watching) -> None:
+    (root / "a" / "d").mkdir(parents=True)
+    brought = root.parent / "brought"
+    (brought / "a" / "d" / "e").mkdir(parents=True)
+    (brought / "a" / "d" / "f").write_bytes(b"")
+    replica = Replica(root)
+    task = asyncio.ensure_future(replica.follow(watching, "a/d"))
+    await replica.is_ready.wait()
+    source_fd, target_fd = os.open(brought, os.O_RDONLY), os.open(root, os.O_RDONLY)
+    try:
+        merge(source_fd, target_fd, "")
+    finally:
+        os.close(source_fd)
+        os.close(target_fd)
+    assert await until(lambda: len(replica.told) > 1)
+    assert {(change.kind, change.path) for change in replica.told} == {(ChangeKind.CREATED, "a/d/e"), (ChangeKind.CREATED, "a/d/f")}
+    (root / "a" / "d" / "last").write_bytes(b"")
+    assert await until(lambda: "a/d/last" in replica.paths), "it is the folder that it was"
+    task.cancel()
 
 
 async def test_it_goes_on_when_the_path_leads_to_it_again(root: Path, watching: Watching) -> None:
