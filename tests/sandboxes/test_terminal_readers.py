@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from sandql.core.errors import Conflict, NotFound, ResourceError
+from sandql.core.errors import NotFound
 from sandql.core.terminals import Closed, Screen
 from sandql.resolvers import sandboxes, terminals
 from sandql.resolvers.operations import CreateSandbox, CreateTerminal
@@ -155,22 +155,6 @@ async def test_what_has_ended_is_known_but_not_all_of_it() -> None:
         assert await until(lambda: not house.durable.terminals.list(ALICE, None))
         with pytest.raises(NotFound):
             await terminals.find_terminal(house, ALICE, id_)
-
-
-async def test_a_program_that_does_not_read_is_not_typed_to_for_ever(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandql.sandboxes.terminals._INPUT_S", 0.2)
-    id_ = await opened(house, "sh", "-c", "stty raw -echo; echo ready; exec sleep 1000")
-    async with asyncio.timeout(HANG_S), aclosing(terminals.watch_terminal(house, ALICE, id_, None)) as pieces:
-        async for piece in pieces:
-            if isinstance(piece, Screen) and b"ready" in piece.data:
-                break  # what is typed before it is raw would be dropped by the terminal, and make room
-    with pytest.raises(ResourceError, match="has not read all of it"):
-        await terminals.type_into(house, ALICE, id_, "x" * 1_000_000, "UTF8")
-    with pytest.raises(ResourceError):  # the kernel may yet have room for a few
-        await terminals.type_into(house, ALICE, id_, "y" * 1_000_000, "UTF8")
-    await terminals.close_terminal(house, ALICE, id_)
-    with pytest.raises(Conflict, match="has ended"):
-        await terminals.type_into(house, ALICE, id_, "z", "UTF8")
 
 
 async def test_the_end_of_the_house_is_told_to_those_who_are_attached() -> None:

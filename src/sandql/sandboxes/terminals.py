@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 
 from sandql.core.errors import Conflict, NotFound, ProviderUnavailable, ResourceError, SandqlError
 from sandql.core.settings import Settings
+from sandql.core.tasks import pass_over_error
 from sandql.core.terminals import Closed, Screen, TerminalEnd, TerminalInfo, TerminalRequest, TerminalSize
 from sandql.core.values import Caller
 from sandql.providers.base import Terminal
@@ -21,11 +23,14 @@ from sandql.sandboxes.lease import Lease
 from sandql.sandboxes.scrollback import Scrollback
 
 _UNKNOWN: Final = "id: no terminal of yours has this id"
+_ENDED: Final = "id: the terminal's program has ended"
 _PIECE_BYTES: Final = 64 << 10
 _TOGETHER_S: Final = 0.01  # what comes within this time after a piece is told together, so that a flood costs little
 _SMALL_BYTES: Final = 1 << 10
 _AGAIN_S: Final = 0.003  # after a piece that is smaller, so that a program that writes many costs little
-_INPUT_S: Final = 30.0
+_INPUT_S: Final = 30.0  # in which a program must read what is typed
+_HELD_BYTES: Final = 1 << 10  # what a single key counts as while it waits, for its task takes as much
+_PASTE_BYTES: Final = 1 << 20  # of input may always wait, however little `stdin` may be
 _LINE_BYTES: Final = 4 << 10  # a line that is no longer, and was cut, is not begun with
 _log = structlog.get_logger()
 
@@ -76,6 +81,8 @@ class _Open:
     end: TerminalEnd | None = None
     reason: str | None = None
     task: asyncio.Task[None] | None = None
+    typing: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    typed_bytes: int = 0  # not taken yet
     readers: set[_Reader] = field(default_factory=set[_Reader])
     room: asyncio.Event = field(default_factory=asyncio.Event)
     pause: _Pause = field(default_factory=_Pause)
@@ -148,19 +155,27 @@ class Terminals:
 
         Raises:
             NotFound: there is no such terminal.
-            Conflict: its program has ended.
+            Conflict: its program has ended, or is being sent too much already.
             ResourceError: its program did not read in time.
         """
         opened = self._find(caller, id_)
         if opened.terminal is None:
-            raise Conflict("id: the terminal's program has ended")
+            raise Conflict(_ENDED)
+        held, most = max(len(data), _HELD_BYTES), max(self._settings.stdin_bytes, _PASTE_BYTES)
+        if opened.typed_bytes + held > most:
+            raise Conflict(f"data: at most {most} bytes may wait to be read, a key counts as {_HELD_BYTES}; {opened.typed_bytes} do")
         opened.touch()
         opened.hurry()
-        try:
-            async with asyncio.timeout(_INPUT_S):
-                await opened.terminal.write(data)
-        except TimeoutError:
-            raise ResourceError(f"data: the program has not read all of it within {_INPUT_S:.0f} s", retry_after_s=_INPUT_S) from None
+        opened.typed_bytes += held
+        typing = asyncio.create_task(opened.terminal.write(data))  # to its end: whoever sent it may go away or give up, but half a paste is of no use
+        opened.typing.add(typing)
+        typing.add_done_callback(partial(self._typed, opened, held))
+        done, _ = await asyncio.wait([typing], timeout=_INPUT_S)
+        if not done:  # without a time after which to try again: who did would type it twice
+            raise ResourceError(f"data: the program has not read all of it within {_INPUT_S:.0f} s; it is kept for it, so do not send it again")
+        if typing.cancelled():
+            raise Conflict(_ENDED)
+        typing.result()
 
     def resize(self, caller: Caller, id_: str, size: TerminalSize) -> TerminalInfo:
         """Give a terminal another size. Raises NotFound."""
@@ -223,6 +238,11 @@ class Terminals:
         if tasks:
             await asyncio.wait(tasks)
 
+    def _typed(self, opened: _Open, held: int, typing: asyncio.Task[None]) -> None:
+        opened.typing.discard(typing)
+        opened.typed_bytes -= held
+        pass_over_error(typing)
+
     def _find(self, caller: Caller, id_: str) -> _Open:
         opened = self._open.get(id_)
         if opened is None or opened.owner != caller.subject or not opened.started.done():
@@ -248,6 +268,8 @@ class Terminals:
                 _log.exception("a terminal failed", terminal=opened.id)
         finally:
             idle.cancel()
+            for typing in opened.typing:
+                typing.cancel()
             opened.terminal = opened.lease = None
             opened.end = opened.end or TerminalEnd(None, None, opened.reason or "the terminal was lost")
             opened.wake()
