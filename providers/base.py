@@ -205,6 +205,10 @@ class Terminal(Lasting, Protocol):
         """Type; waits while the program doesn't read. Raises Conflict: the program has ended."""
         ...
 
+    def interrupt(self, data: bytes) -> bool:
+        """Whether it is a key for a signal, as Ctrl-C, behind what is not read: then the program has that signal now, and what waited is dropped."""
+        ...
+
     def resize(self, size: TerminalSize) -> None:
         """Give it another size."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import termios
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
@@ -33,6 +34,7 @@ class LocalTerminal:
         self._limits = request.limits
         self._loop = asyncio.get_running_loop()
         self._writing = asyncio.Lock()
+        self._interrupts = 0
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._killing: asyncio.TimerHandle | None = None
@@ -58,9 +60,12 @@ class LocalTerminal:
 
     async def write(self, data: bytes) -> None:
         """Type; see `sandql.providers.base.Terminal`."""
+        if self.interrupt(data):
+            return
         view = memoryview(data)
+        interrupts = self._interrupts
         async with self._writing:
-            while view:
+            while view and interrupts == self._interrupts:
                 self._writable.clear()
                 if self.run.ended.done():
                     raise Conflict(_ENDED)
@@ -70,6 +75,17 @@ class LocalTerminal:
                     await self._until_writable()
                 except OSError:  # EIO: nobody has the other end
                     raise Conflict(_ENDED) from None
+
+    def interrupt(self, data: bytes) -> bool:
+        """Let a key overtake what waits; see `sandql.providers.base.Terminal`."""
+        try:
+            if len(data) != 1 or not (self._writing.locked() or self._pty.is_behind()) or not self._pty.interrupt(data):
+                return False
+        except (OSError, termios.error):  # nobody has the other end, or it is closed
+            return False
+        self._interrupts += 1
+        self._writable.set()
+        return True
 
     def resize(self, size: TerminalSize) -> None:
         """Give it another size; see `sandql.providers.base.Terminal`."""

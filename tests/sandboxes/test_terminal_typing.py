@@ -36,14 +36,14 @@ async def opened(house: Sandboxes, command: str) -> AsyncGenerator[str]:
     await terminals.close_terminal(house, ALICE, info.id)
 
 
-async def shows(house: Sandboxes, id_: str, text: bytes) -> None:
-    """Wait until a terminal has shown something. Fails when it ends without."""
+async def shows(house: Sandboxes, id_: str, text: bytes) -> bytes:
+    """What a terminal has shown once it has shown something. Fails when it ends without."""
     seen = b""
     async with asyncio.timeout(HANG_S), aclosing(terminals.watch_terminal(house, ALICE, id_, None)) as pieces:
         async for piece in pieces:
             seen += piece.data if isinstance(piece, Screen) else b""
             if text in seen:
-                return
+                return seen
     raise AssertionError(seen[-2000:])
 
 
@@ -54,7 +54,7 @@ async def keys(house: Sandboxes, id_: str, text: str) -> None:
 async def test_what_is_not_read_in_time_is_kept_for_the_program_in_its_order(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sandql.sandboxes.terminals._INPUT_S", 0.2)
     pastes = "".join(chr(97 + number % 26) for number in range(500_000)), "Z" * 400_000
-    program = "stty raw -echo; echo ready; while ! test -e go; do sleep 0.05; done; head -c 900001 | sha256sum; exec cat > /dev/null"
+    program = "rm -f go; stty raw -echo; echo ready; while ! test -e go; do sleep 0.05; done; head -c 900001 | sha256sum; exec cat > /dev/null"
     async with opened(house, program) as id_:
         for paste in pastes:
             with pytest.raises(ResourceError, match="do not send it again") as refused:
@@ -69,6 +69,35 @@ async def test_what_is_not_read_in_time_is_kept_for_the_program_in_its_order(hou
         await shows(house, id_, hashlib.sha256("".join((*pastes, ".")).encode()).hexdigest().encode())
         monkeypatch.setattr("sandql.sandboxes.terminals._INPUT_S", HANG_S)
         await keys(house, id_, "x" * 1_000_000)  # there is room again
+
+
+@pytest.mark.parametrize("size", [5_000, 900_000])
+async def test_an_interrupt_overtakes_a_paste_that_is_not_read(house: Sandboxes, size: int) -> None:
+    """As in any terminal it drops what was typed before. Of the two one fits into the kernel, which looks at no key behind it."""
+    async with opened(
+        house, "trap 'echo stopped; go=1' INT; echo ready; until test $go; do sleep 0.1; done; while read line; do echo line $line; done"
+    ) as id_:
+        pasting = asyncio.ensure_future(keys(house, id_, "0123456789abcdef 0123456789abcdef\n" * (size // 34)))
+        await shows(house, id_, b"0123456789abcdef 0123456789abcdef\r\n" * 100)  # as far as the kernel looks
+        assert pasting.done() == (size < 10_000)
+        await keys(house, id_, "\x03")
+        await asyncio.wait_for(pasting, HANG_S)
+        await keys(house, id_, "typed later\n")
+        seen = await shows(house, id_, b"line typed later\r\n")
+        assert b"stopped" in seen
+        assert b"line 0123456789abcdef" not in seen, "the paste was not taken for answers"
+
+
+async def test_a_program_that_takes_keys_as_they_are_takes_ctrl_c_in_its_order(house: Sandboxes) -> None:
+    async with opened(
+        house, "rm -f go; stty raw -echo; echo ready; while ! test -e go; do sleep 0.05; done; head -c 50003 | tail -c 3 | od -An -tx1"
+    ) as id_:
+        pasting = asyncio.ensure_future(keys(house, id_, "y" * 50_000))
+        await asyncio.wait([pasting], timeout=0.2)
+        rest = [asyncio.ensure_future(keys(house, id_, key)) for key in "\x03\x1c\x1a"]
+        await asyncio.wait(rest, timeout=0.2)
+        await files.write_file(house, ALICE, "go", "")
+        await shows(house, id_, b" 03 1c 1a")
 
 
 async def test_a_program_that_does_not_read_is_typed_to_no_more_than_may_wait(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:

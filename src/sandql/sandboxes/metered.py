@@ -180,6 +180,9 @@ class _MeteredTerminal:
     async def write(self, data: bytes) -> None:
         await self._terminal.write(data)
 
+    def interrupt(self, data: bytes) -> bool:
+        return self._terminal.interrupt(data)
+
     def resize(self, size: TerminalSize) -> None:
         self._terminal.resize(size)
 

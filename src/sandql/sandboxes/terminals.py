@@ -161,6 +161,9 @@ class Terminals:
         opened = self._find(caller, id_)
         if opened.terminal is None:
             raise Conflict(_ENDED)
+        if opened.terminal.interrupt(data):  # however much waits
+            opened.touch()
+            return
         held, most = max(len(data), _HELD_BYTES), max(self._settings.stdin_bytes, _PASTE_BYTES)
         if opened.typed_bytes + held > most:
             raise Conflict(f"data: at most {most} bytes may wait to be read, a key counts as {_HELD_BYTES}; {opened.typed_bytes} do")
