@@ -98,6 +98,35 @@ async def test_one_who_takes_nothing_holds_the_program_and_not_its_end(house: Sa
         assert other.taken == len(seen)
 
 
+async def test_one_who_takes_nothing_is_left_when_others_wait_and_told_when_it_comes_back(house: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandql.sandboxes.terminals._STALLED_S", 2.0)
+    count = 200_000
+    id_ = await opened(house, "sh", "-c", f"echo begun; read go; seq {count}; exit 3")
+    whole = b"begun\r\n\r\n" + b"".join(b"%d\r\n" % number for number in range(1, count + 1))
+    stuck, slow = (terminals.watch_terminal(house, ALICE, id_, None) for _ in range(2))
+    for reader in (stuck, slow):
+        assert isinstance(await anext(reader), Screen)
+    await terminals.type_into(house, ALICE, id_, "\n", "UTF8")
+    other = asyncio.ensure_future(all_of(house, id_, every=50))
+    taken = 0
+    async with asyncio.timeout(HANG_S), aclosing(slow):
+        async for piece in slow:  # who takes something is waited for, however slow
+            assert not isinstance(piece, Screen) or not piece.truncated
+            taken = piece.offset
+            await asyncio.sleep(0.1)
+    assert taken == len(whole)
+    data, seen = await other
+    assert data == whole
+    assert isinstance(seen[-1], Closed)
+    rest = [piece async for piece in stuck]
+    assert isinstance(rest[0], Screen)
+    assert rest[0].truncated
+    data = b"".join(piece.data for piece in rest if isinstance(piece, Screen))
+    assert whole.endswith(b"\r\n" + data), "it goes on with a line"
+    assert len(data) > 127 << 10
+    assert rest[-1] == seen[-1]
+
+
 async def test_who_left_goes_on_at_any_byte(house: Sandboxes) -> None:
     """Also in the middle of a character, where a client that counts bytes may be."""
     text = "".join(random.Random(4).choices("aü☃𝄞\n", k=9000))

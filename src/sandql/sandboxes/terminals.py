@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -31,6 +31,7 @@ _AGAIN_S: Final = 0.003  # after a piece that is smaller, so that a program that
 _INPUT_S: Final = 30.0  # in which a program must read what is typed
 _HELD_BYTES: Final = 1 << 10  # what a single key counts as while it waits, for its task takes as much
 _PASTE_BYTES: Final = 1 << 20  # of input may always wait, however little `stdin` may be
+_STALLED_S: Final = 45.0  # who takes nothing for so long holds a terminal no more for those who do
 _LINE_BYTES: Final = 4 << 10  # a line that is no longer, and was cut, is not begun with
 _log = structlog.get_logger()
 
@@ -57,9 +58,11 @@ class _Pause:
 
 @dataclass(eq=False, slots=True)
 class _Reader:
-    """Who is attached, and has taken what was shown up to byte `at`; `news` wakes it."""
+    """Who is attached, and has taken what was shown up to byte `at`, the last of it at `took_at`; `news` wakes it. One `left` holds nobody."""
 
     at: int
+    took_at: float = field(default_factory=time.monotonic)
+    left: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
     pause: _Pause = field(default_factory=_Pause)
 
@@ -103,9 +106,9 @@ class _Open:
         for reader in self.readers:
             reader.pause.cut()
 
-    def behind(self) -> int:
-        """How many bytes the slowest has not taken."""
-        return self.screen.end - min((reader.at for reader in self.readers), default=self.screen.end)
+    def late(self, most: int) -> list[_Reader]:
+        """Who has more than so many bytes still to take, of those who are waited for."""
+        return [reader for reader in self.readers if not reader.left and self.screen.end - reader.at > most]
 
     def touch(self) -> None:
         self.active_at = time.monotonic()
@@ -201,17 +204,18 @@ class Terminals:
         """What a terminal shows from byte `after` on, or from the first that is kept, then what comes, up to its end. Raises NotFound."""
         opened = self._find(caller, id_)
         screen = opened.screen
-        after = min(after or 0, screen.end)
-        truncated = after < screen.begin
-        reader = _Reader(_begin_of_line(screen) if truncated else after)
-        held = b""
+        reader = _Reader(min(after or 0, screen.end))
+        held, truncated = b"", False
         opened.readers.add(reader)
         try:
             while True:
                 reader.news.clear()
                 end = opened.end
+                if reader.at < screen.begin:
+                    reader.at, held, truncated = _begin_of_line(screen), b"", True
                 data = screen.read(reader.at, _PIECE_BYTES)
                 reader.at += len(data)
+                reader.took_at, reader.left = time.monotonic(), False
                 opened.room.set()
                 whole, held = whole_characters(held, data)
                 if end is not None and reader.at == screen.end:
@@ -280,8 +284,6 @@ class Terminals:
 
     async def _show(self, opened: _Open, terminal: Terminal) -> None:
         """Take what a terminal shows, no faster than the slowest who is attached."""
-        # So much less than is kept that one more piece, and what was on its way when the program ended, drop nothing that somebody has not taken.
-        most_behind = self._settings.terminal_kept_bytes
         ended = asyncio.ensure_future(terminal.ended())
         ended.add_done_callback(lambda _: opened.room.set())
         try:
@@ -292,11 +294,27 @@ class Terminals:
                     opened.wake()
                     if len(data) < _SMALL_BYTES:
                         await opened.pause.take(_AGAIN_S)
-                    while opened.behind() > most_behind and not ended.done():
-                        opened.room.clear()
-                        await opened.room.wait()
+                    await self._make_room(opened, ended)
         finally:
             ended.cancel()
+
+    async def _make_room(self, opened: _Open, ended: asyncio.Future[TerminalEnd]) -> None:
+        """Wait until those who are attached have taken enough, or some have for long enough while others took nothing."""
+        # So much less than is kept that one more piece, and what was on its way when the program ended, drop nothing that somebody has not taken.
+        most_behind = self._settings.terminal_kept_bytes
+        since = time.monotonic()
+        while (late := opened.late(most_behind)) and not ended.done():
+            opened.room.clear()
+            wait_s = None
+            if len(late) < sum(not reader.left for reader in opened.readers):  # others have taken all, and wait
+                first = min(late, key=lambda reader: reader.took_at)
+                wait_s = max(since, first.took_at) + _STALLED_S - time.monotonic()
+                if wait_s <= 0:
+                    first.left = True
+                    continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await opened.room.wait()
 
     def _forget_some(self, ended: _Open) -> None:
         """Let one that has ended be known for some time; of a caller, no more of them than may be open."""
