@@ -13,7 +13,9 @@ import pytest
 from sandql.core.contexts import ContextStatus
 from sandql.core.errors import Conflict, Forbidden, QuotaExceeded
 from sandql.core.permissions import EVERYTHING, ResourceLimits
+from sandql.core.spent import Spent
 from sandql.core.values import Caller, Execution, MiB, Outcome, Output, Started
+from sandql.providers.local.terminal import LocalTerminal
 from sandql.resolvers import code, contexts, files, terminals
 from sandql.resolvers.operations import AskedLimits, CreateContext, CreateTerminal, ExecuteCode
 from sandql.resolvers.prices import AskedPrice, price_of
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.unprivileged
 
 ALICE = Caller("alice")
 _TINY = replace(ALICE, plan="tiny")
+_ONE = replace(ALICE, plan="one")
 _BURN = """
 import threading, time
 def burn(seconds):
@@ -43,7 +46,9 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerat
     """A house whose contexts are looked at often, with a plan of four CPU seconds."""
     monkeypatch.setattr(metered_context, "CHARGE_S", 0.05)
     access = tmp_path / "access.toml"
-    access.write_text("[plans.tiny.quota]\nmaxCpuSeconds = 4\n[plans.large.quota]\nperiod = 'month'\nmaxCpuSeconds = 10000\n")
+    access.write_text(
+        "[plans.tiny.quota]\nmaxCpuSeconds = 4\n[plans.large.quota]\nperiod = 'month'\nmaxCpuSeconds = 10000\n[plans.one.rates]\nconcurrency = 1\n"
+    )
     async with open_house(access_file=access) as opened:
         yield opened
 
@@ -203,6 +208,21 @@ async def test_a_terminal_pays_for_all_that_it_started(house: Sandboxes) -> None
     assert used.executions == 1
     assert used.cpu_ms >= 250, "without a control group the last tenth of a second is not seen"
     assert used.memory_mb_ms > 0
+
+
+async def test_a_terminal_of_which_nobody_can_say_what_it_used_pays_for_its_time_and_gives_its_place_back(
+    house: Sandboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(_: LocalTerminal) -> Spent:
+        raise OSError
+
+    monkeypatch.setattr(LocalTerminal, "spent", unknown)
+    for count in (1, 2):
+        terminal = await terminals.create_terminal(house, _ONE, CreateTerminal(command=("sleep", "1000")))
+        await terminals.close_terminal(house, _ONE, terminal.id)
+        used = (await _used(house))["terminal"]
+        assert used.executions == count
+        assert used.cpu_ms == used.wall_ms
 
 
 async def test_what_is_open_when_the_house_closes_is_paid(tmp_path: Path) -> None:

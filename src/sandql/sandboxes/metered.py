@@ -171,8 +171,12 @@ class _MeteredTerminal:
         self._outcome = Outcome.CANCELLED
 
     async def pay(self, bill: Bill) -> None:
-        wall_ms, spent = bill.wall_ms, await self._terminal.spent()
-        bill.pay(self._outcome, Cost(wall_ms, spent.cpu_ms, spent.peak_memory_kib))
+        wall_ms = bill.wall_ms
+        try:
+            spent = await self._terminal.spent()
+            bill.pay(self._outcome, Cost(wall_ms, spent.cpu_ms, spent.peak_memory_kib))
+        finally:
+            bill.close()  # what it used is not known: it holds its caller's place no longer
 
     def output(self) -> AsyncGenerator[bytes]:
         return self._terminal.output()
