@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from sandql.server.http_protocol import HttpProtocol
 from tests.support.raw_http import graphql_bytes, read_until
 from tests.support.twin_server import TwinServer, wait_for
 
@@ -88,3 +89,36 @@ def test_unsubscribing_is_seen_in_a_flood_of_small_events(served: TwinServer) ->
             with suppress(TimeoutError):
                 client.recv(timeout=0.005)
         assert served.twin.running == 0
+
+
+@pytest.mark.parametrize("accept", [EVENTS, MULTIPART])
+def test_a_reader_that_has_stopped_for_long_is_cut_and_its_program_ends(served: TwinServer, monkeypatch: pytest.MonkeyPatch, accept: str) -> None:
+    monkeypatch.setattr(HttpProtocol, "take_s", 0.5)
+    flood = 'subscription { executeCode(code: "flood 1000000000 65536", language: "script") { ... on ExecutionOutput { text } } }'
+    cancelled = served.twin.cancelled
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stopped:
+        stopped.sendall(graphql_bytes(flood, accept))
+        wait_for(lambda: served.twin.running == 1, "the run begins")
+        wait_for(lambda: served.twin.running == 0, "the run is cancelled")
+        assert served.twin.cancelled == cancelled + 1
+        wait_for(lambda: not served.server.server_state.connections, "nothing is held for it")
+        with suppress(ConnectionResetError):
+            while stopped.recv(1 << 20):
+                pass
+
+
+def test_a_reader_that_is_slow_is_not_cut(served: TwinServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpProtocol, "take_s", 1.0)
+    count = 100
+    flood = f'subscription {{ executeCode(code: "flood {count} 65536", language: "script") {{ ... on ExecutionOutput {{ text }} }} }}'
+    taken = bytearray()
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        slow.settimeout(10)
+        slow.connect(("127.0.0.1", served.port))
+        slow.sendall(graphql_bytes(flood, EVENTS, "Connection: close"))
+        while piece := slow.recv(64 << 10):
+            taken += piece
+            sleep(0.05)
+    assert taken.count(b"x" * 65536) == count
+    assert b"event: complete" in taken

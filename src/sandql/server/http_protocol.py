@@ -1,7 +1,10 @@
-"""uvicorn's HTTP protocol, with the bounds on headers that it lacks, and with one packet for a response instead of two."""
+"""uvicorn's HTTP protocol, with the bounds that it lacks on heads and on clients that do not read, and a response in one packet instead of two."""
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from asyncio import TimerHandle, Transport
 from typing import Final, cast
 
@@ -11,6 +14,7 @@ from sandql.server.joined_head import JoinedHead
 
 HEADER_S: Final = 10.0
 HEADER_BYTES: Final = 64 * 1024
+TAKE_S: Final = 60.0
 
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -19,11 +23,15 @@ _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection
 class HttpProtocol(HttpToolsProtocol):
     """What `uvicorn.Config(http=…)` is given. A client has `HEADER_S` to send a request's head, of `HEADER_BYTES` at most.
 
+    One that is sent more and takes nothing for `TAKE_S` is taken for gone: what it has open ends, as when it closes the connection.
+
     The base class is pinned: it is looked at again with every new version of uvicorn.
     """
 
     header_s = HEADER_S
+    take_s = TAKE_S
     _head_timer: TimerHandle | None = None
+    _take_timer: TimerHandle | None = None
     _head_bytes = 0
     _useless_bytes = 0
     _in_head = True
@@ -55,8 +63,19 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is None:
             self._wait_for_head()
 
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to take something of what is sent."""
+        super().pause_writing()
+        self._wait_until_taken(self._unsent())
+
+    def resume_writing(self) -> None:
+        """It has taken enough."""
+        super().resume_writing()
+        self._watch_no_more()
+
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over as it was."""
+        self._watch_no_more()
         if self._is_answering():  # nobody would see that the client of that request goes
             self.transport.abort()
             return
@@ -94,6 +113,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._stop_waiting()
+        self._watch_no_more()
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:
@@ -103,6 +123,27 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _unsent(self) -> int:
+        """How many bytes the client has not taken. The kernel lets go of nothing before a third of what it holds is taken, so its part counts."""
+        (held,) = struct.unpack("i", fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4)))
+        return held + self.transport.get_write_buffer_size()
+
+    def _wait_until_taken(self, unsent: int) -> None:
+        self._watch_no_more()
+        self._take_timer = self.loop.call_later(self.take_s, self._end_unless_taken, unsent)
+
+    def _end_unless_taken(self, before: int) -> None:
+        unsent = self._unsent()
+        if unsent < before:
+            self._wait_until_taken(unsent)
+        else:
+            self.transport.abort()
+
+    def _watch_no_more(self) -> None:
+        if self._take_timer is not None:
+            self._take_timer.cancel()
+            self._take_timer = None
 
     def _is_answering(self) -> bool:
         cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request, whatever the base class says
