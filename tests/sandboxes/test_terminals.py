@@ -86,7 +86,7 @@ async def test_it_is_a_terminal_of_its_own_with_a_size(house: Sandboxes) -> None
         await shown.shows(r"^30 100\r$")
         await shown.shows(r"^all three\r$")
         await shown.shows(r"^xterm-256color\r$")
-        told = "import signal, os, time; signal.signal(28, lambda *_: print('told', os.get_terminal_size())); print('up'); time.sleep(60)"
+        told = "import signal, os, time; signal.signal(28, lambda *_: print('told', os.get_terminal_size())); os.system('echo up'); time.sleep(60)"
         await keys(house, id_, f'python3 -c "{told}"\n')
         await shown.shows(r"^up\r$")
         await terminals.resize_terminal(house, ALICE, id_, 40, 10)
