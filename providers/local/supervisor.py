@@ -208,10 +208,10 @@ class Supervisor:
         for _ in range(count):  # there are more than cells, but for a template's engine where very many may run
             self.next_owner = (self.next_owner + 1) % count
             if first + self.next_owner not in self.owners_in_use:
+                self.owners[cell] = first + self.next_owner
+                self.owners_in_use.add(self.owners[cell])
                 break
-        taken = self.owners[cell] = first + self.next_owner
-        self.owners_in_use.add(taken)
-        return FIRST_RUN_UID + taken
+        return FIRST_RUN_UID + first + self.next_owner
 
     def _kill_cell(self, cell: int, cause: str) -> None:
         self._tell_zygote(cell, ("kill", cell, cause))

@@ -40,7 +40,7 @@ async def test_closing_while_it_is_restarted_ends_it() -> None:
         async with asyncio.timeout(20):
             await contexts.close_context(house, ALICE, context.id)
             await asyncio.wait([restarting])
-        assert isinstance(restarting.exception(), Conflict | None)
+        assert isinstance(restarting.exception(), Conflict)
         with pytest.raises(NotFound):
             await contexts.find_context(house, ALICE, context.id)
 

@@ -231,10 +231,11 @@ class Contexts:
             async with opening.open_lease() as lent, open_metered(lent.sandbox, opening.request, opening.payer) as context:
                 opened.sandbox_id = lent.sandbox.id or ""
                 opened.lease, opened.context = lent, context
-                if not opened.closing:  # while it was restarted
-                    opened.leave.clear()
                 opened.active_at = time.monotonic()
-                again, opened.again = opened.again, None
+                again = None
+                if not opened.closing:  # while it was restarted: then whoever did that is told so
+                    opened.leave.clear()
+                    again, opened.again = opened.again, None
                 for waiting in (opened.started, again):
                     if waiting is not None and not waiting.done():
                         waiting.set_result(None)
