@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket as sockets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from websockets.typing import Subprotocol
 from sandql.access.api_keys import ApiKeys
 from sandql.access.plans import read_plans
 from sandql.access.roles import Roles
+from sandql.server import credential_watch
+from sandql.store import api_key_rows
 from sandql.store.store import open_store
 from tests.server.test_authentication import OFTEN, bearer, make_key
 from tests.server.test_streams import MULTIPART_ACCEPT, events, parts
@@ -33,6 +36,8 @@ HANG = 'executeCode(code: "out begun\\nhang", language: "script")'
 STREAM = f"subscription {{ {HANG} {{ __typename }} }}"
 RUN = f"mutation {{ {HANG} {{ output }} }}"
 ENDED = {"message": "the credential is not valid any more", "extensions": {"code": "UNAUTHENTICATED", "status": 401}}
+_UNKNOWN = "for 30 seconds nobody could say whether the credential is still valid"
+UNKNOWN = {"message": _UNKNOWN, "extensions": {"code": "RESOURCE_ERROR", "status": 507, "retryAfter": 1.0}}
 
 Ending = tuple[str, Callable[[], None]]
 
@@ -95,20 +100,23 @@ def test_an_answer_that_is_waited_for(guarded: TwinServer, client: httpx2.Client
     assert (answer.status_code, answer.json()) == (401, {"errors": [ENDED]})
 
 
-def test_websocket(guarded: TwinServer, ending: Ending) -> None:
-    def ask() -> tuple[int, str]:
-        url = guarded.url.replace("http:", "ws:")
-        with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None, close_timeout=1) as connection:
-            connection.send(json.dumps({"type": "connection_init", "payload": {"token": ending[0]}}))
-            connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": STREAM}}))
-            try:
-                while True:
-                    connection.recv(10)
-            except ConnectionClosed as closed:
-                assert closed.rcvd is not None
-                return closed.rcvd.code, closed.rcvd.reason
+def _close_of_socket(server: TwinServer, credential: str) -> tuple[int, str]:
+    """What a socket with the run is closed with."""
+    url = server.url.replace("http:", "ws:")
+    with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None, close_timeout=1) as connection:
+        connection.send(json.dumps({"type": "connection_init", "payload": {"token": credential}}))
+        connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": STREAM}}))
+        try:
+            while True:
+                connection.recv(10)
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None
+            return closed.rcvd.code, closed.rcvd.reason
 
-    assert _until_over(guarded, ending, ask) == (4403, "Forbidden: the credential is not valid any more")
+
+def test_websocket(guarded: TwinServer, ending: Ending) -> None:
+    ended = _until_over(guarded, ending, lambda: _close_of_socket(guarded, ending[0]))
+    assert ended == (4403, "Forbidden: the credential is not valid any more")
 
 
 def test_many_operations_on_one_event_stream(guarded: TwinServer, client: httpx2.Client, ending: Ending) -> None:
@@ -158,6 +166,53 @@ def test_the_end_of_a_credential_is_no_failure_of_its_address(client: httpx2.Cli
         statuses = [client.post(server.url, json={"query": RUN}, headers=bearer("no token")).status_code for _ in range(2)]
         assert statuses == [401, 429]
         assert server.twin.runs == 3
+
+
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Lets the database hang where it is asked for keys, until the test is over."""
+    find, answers = api_key_rows.find, threading.Event()
+    answers.set()
+
+    async def slow(*asked: Any) -> Any:
+        await asyncio.to_thread(answers.wait)
+        return await find(*asked)
+
+    monkeypatch.setattr(api_key_rows, "find", slow)
+    yield answers.clear
+    answers.set()
+
+
+def test_a_key_expires_while_the_database_hangs(guarded: TwinServer, hang: Callable[[], None]) -> None:
+    end = time.time() + _LASTS_S
+    key = make_key(guarded, lifetime_s=_LASTS_S)[1]
+
+    def ending() -> None:
+        hang()
+        time.sleep(max(0.0, end - time.time()))
+
+    ended = _until_over(guarded, (key, ending), lambda: _close_of_socket(guarded, key))
+    assert ended == (4403, "Forbidden: the credential is not valid any more")
+
+
+def test_of_a_credential_that_nobody_can_say_anything_of_that_is_said(
+    guarded: TwinServer, client: httpx2.Client, hang: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credential_watch, "ANSWER_S", 0.2)
+    monkeypatch.setattr(credential_watch, "UNKNOWN_S", 1.0)
+    key = make_key(guarded)[1]
+
+    def status() -> tuple[int, Any]:
+        answer = client.post(guarded.url, json={"query": RUN}, headers=bearer(key))
+        return answer.status_code, answer.json()
+
+    with ThreadPoolExecutor(2) as pool:
+        socket, answer = pool.submit(_close_of_socket, guarded, key), pool.submit(status)
+        wait_for(lambda: guarded.twin.running == 2, "the runs begin")
+        hang()
+        assert socket.result(10) == (1013, f"Try again later: {_UNKNOWN}")
+        assert answer.result(10) == (507, {"errors": [UNKNOWN]})
+    wait_for(lambda: guarded.twin.running == 0, "the runs end")
 
 
 def test_a_credential_that_lasts_disturbs_nothing(guarded: TwinServer, client: httpx2.Client) -> None:

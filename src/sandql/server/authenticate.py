@@ -51,8 +51,9 @@ class Authenticate:
         try:
             with watch:
                 await self.app(scope, receive, send)
-        except Unauthenticated:
-            pass  # the application has said it to the client, where that could be said
+        except SandqlError as error:
+            if error is not watch.end:  # that, the application has said to the client, where it could be said
+                raise
 
 
 async def authenticate_socket(scope: Scope, payload: Mapping[str, Any] | None) -> CredentialWatch:

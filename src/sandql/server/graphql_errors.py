@@ -7,10 +7,9 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLError
 
-from sandql.access.callers import ENDED
-from sandql.core.errors import BadRequest, InternalError, ProviderUnavailable, SandqlError, Unauthenticated
+from sandql.core.errors import BadRequest, InternalError, ProviderUnavailable, SandqlError
 from sandql.core.log import get_logger
-from sandql.server.credential_watch import has_credential_ended
+from sandql.server.credential_watch import credential_end
 
 _log = get_logger(__name__)
 
@@ -66,8 +65,8 @@ def refusal(error: SandqlError, name: str | None = None) -> RequestRefused:
 
 def ending_refusal() -> RequestRefused:
     """The refusal of what could not be finished before its caller's credential, or the server, ends."""
-    if has_credential_ended():
-        return refusal(Unauthenticated(ENDED))
+    if (end := credential_end()) is not None:
+        return refusal(end)
     return refusal(ProviderUnavailable("the server is ending, and what it was asked was cancelled; ask again", retry_after_s=1))
 
 

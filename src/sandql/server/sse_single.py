@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from sandql.core.errors import BadRequest, Forbidden, SandqlError, Unauthenticated
+from sandql.core.errors import BadRequest, Forbidden, ResourceError, SandqlError, Unauthenticated
 from sandql.core.settings import Settings
 from sandql.schema.context import Context
 from sandql.server.authenticate import watch_again
@@ -141,7 +141,7 @@ class SingleStreamEndpoint:
                     async with aclosing(noted(self._graphql.run(operation, variables, context), facts, context.sandboxes.metrics)) as results:
                         async for result in results:
                             await stream.next_result(id_, result)
-            except Unauthenticated as error:
+            except (Unauthenticated, ResourceError) as error:  # as the watch says
                 facts.refused(ended := refusal(error))
                 await stream.next_result(id_, {"errors": ended.errors})
             except RequestRefused as refused:

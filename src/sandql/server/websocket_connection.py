@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Send
 
-from sandql.core.errors import Conflict, RateLimited, SandqlError, Unauthenticated
+from sandql.core.errors import Conflict, RateLimited, ResourceError, SandqlError, Unauthenticated
 from sandql.server.credential_watch import CredentialWatch
 from sandql.server.graphql_errors import RequestRefused, ending_refusal, refusal
 from sandql.server.graphql_execution import Result
@@ -111,6 +111,8 @@ class Connection:
                     self._take(text[0])
         except Unauthenticated as error:
             raise _Closed(4403, f"Forbidden: {error.message}") from None
+        except ResourceError as error:  # nobody can say whether the credential is valid
+            raise _Closed(1013, f"Try again later: {error.message}") from None
 
     async def _initialise(self) -> CredentialWatch | None:
         """Take messages until the client has said who it is; None where it goes before that."""
