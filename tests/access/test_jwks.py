@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from joserfc.jwk import Key
 
 from sandql.access.identity import InvalidTokenError
 from sandql.access.jwks import MAX_BYTES, JwksKeys, open_jwks
@@ -73,6 +74,25 @@ async def test_a_new_key_is_found_by_the_first_token_that_it_signed() -> None:
         await with_keys(issuer, test, jwt_jwks_retry_s=0.001)
 
 
+@pytest.mark.parametrize("head", [{}, {"kid": "same"}], ids=["no id", "the same id"])
+async def test_a_new_key_is_found_where_its_id_does_not_tell_it_from_the_old_one(head: dict[str, str]) -> None:
+    def publish(*keys: Key) -> None:
+        public = [{name: part for name, part in key.as_dict(private=False).items() if name != "kid"} for key in keys]
+        issuer.body = json.dumps({"keys": [key | head for key in public]}).encode()
+
+    async def test(made: JwtVerifier, _keys: JwksKeys) -> None:
+        assert await is_taken(made, token(EC, "ES256", head=head))
+        publish(OTHER_EC)
+        new = token(OTHER_EC, "ES256", head=head)
+        assert all(await asyncio.gather(*(is_taken(made, new) for _ in range(20))))
+        assert issuer.asked == 2
+        assert not await is_taken(made, token(EC, "ES256", head=head))
+
+    with running_issuer() as issuer:
+        publish(EC)
+        await with_keys(issuer, test, jwt_jwks_retry_s=0.001)
+
+
 async def test_a_key_that_was_removed_signs_nothing_any_more_not_even_what_is_remembered() -> None:
     async def test(made: JwtVerifier, keys: JwksKeys) -> None:
         assert await is_taken(made, OLD)
@@ -92,10 +112,11 @@ async def _not(answer: Awaitable[bool]) -> bool:
     return not await answer
 
 
-async def test_made_up_kids_do_not_make_the_server_ask_the_issuer_again_and_again() -> None:
+async def test_made_up_kids_and_signatures_do_not_make_the_server_ask_the_issuer_again_and_again() -> None:
     async def test(made: JwtVerifier, _keys: JwksKeys) -> None:
         for number in range(200):
             assert not await is_taken(made, token(OTHER_EC, "ES256", head={"kid": f"made up {number}"}))
+            assert not await is_taken(made, token(OTHER_EC, "ES256", head={"kid": "old"}))
         assert issuer.asked == 1
 
     with running_issuer() as issuer:

@@ -24,7 +24,7 @@ _FETCH_S: Final = 5.0
 
 
 class JwksKeys:
-    """The keys at an address. They are fetched again now and then, and for a key that is not known, but not more often than the settings allow.
+    """The keys at an address. They are fetched again now and then, and for a token that none has signed, but not more often than the settings allow.
 
     While the issuer cannot be reached, the last keys are used, for a bounded time.
     """

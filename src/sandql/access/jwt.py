@@ -60,17 +60,20 @@ class JwtVerifier:
         if (known := self._remembered(digest)) is not None:
             return known
         parsed = _parse(token)
-        found = self._keys.candidates(parsed.algorithm, parsed.kid)
-        if not found and await self._keys.refresh():
-            found = self._keys.candidates(parsed.algorithm, parsed.kid)
         generation = self._keys.generation
-        if not any(_is_signed_by(parsed, key) for key in found):
-            raise InvalidTokenError("no key has signed it")
+        if not self._is_signed(parsed):
+            # An issuer may give a new key the old one's id, or none. Keys that are the same as before verify no more than before.
+            if not await self._keys.refresh() or generation == self._keys.generation or not self._is_signed(parsed):
+                raise InvalidTokenError("no key has signed it")
+            generation = self._keys.generation
         identity = self._identity(_object(parsed.payload), digest)
         self._verified[digest] = (identity, generation)
         if len(self._verified) > _CACHED:
             self._verified.popitem(last=False)
         return identity
+
+    def _is_signed(self, token: _Token) -> bool:
+        return any(_is_signed_by(token, key) for key in self._keys.candidates(token.algorithm, token.kid))
 
     def _remembered(self, digest: bytes) -> Identity | None:
         known = self._verified.get(digest)
