@@ -100,7 +100,7 @@ async def test_a_key_that_was_removed_signs_nothing_any_more_not_even_what_is_re
         await until(lambda: _not(is_taken(made, OLD)))
         assert keys.candidates("ES256", "old") == []
         assert await is_taken(made, NEW)
-        issuer.body = b'{"keys": []}'
+        issuer.publish(other=ED)
         await until(lambda: _not(is_taken(made, NEW)))
 
     with running_issuer() as issuer:
@@ -152,6 +152,8 @@ BROKEN: dict[str, Callable[[Issuer], object]] = {
     "no set": lambda issuer: setattr(issuer, "body", b'{"error": "busy"}'),
     "a list": lambda issuer: setattr(issuer, "body", b"[]"),
     "keys no list": lambda issuer: setattr(issuer, "body", b'{"keys": {}}'),
+    "no key": lambda issuer: setattr(issuer, "body", b'{"keys": []}'),
+    "no key that can be used": lambda issuer: setattr(issuer, "body", b'{"keys": [{"kty": "RSA"}]}'),
     "deep": lambda issuer: setattr(issuer, "body", b"[" * 100_000),
     "huge": lambda issuer: setattr(issuer, "body", b'{"keys": []}' + b" " * MAX_BYTES),
     "packed": lambda issuer: (setattr(issuer, "body", gzip.compress(b" " * 10_000_000)), issuer.headers.update({"content-encoding": "gzip"})),

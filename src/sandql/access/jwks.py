@@ -21,6 +21,7 @@ _log = get_logger(__name__)
 
 MAX_BYTES: Final = 256 * 1024
 _FETCH_S: Final = 5.0
+_REASON_CHARS: Final = 200
 
 
 class JwksKeys:
@@ -72,6 +73,8 @@ class JwksKeys:
             if not isinstance(written, dict) or "keys" not in written:
                 raise UnusableKeyError("it is not a JWK set")
             keys, refused = read_jwk_set(cast("dict[str, object]", written))
+            if not keys:  # as an issuer that is not well may answer: whom it trusted a moment ago it has not meant to refuse
+                raise UnusableKeyError("; ".join(refused)[:_REASON_CHARS] or "it has no key")
         except Exception as error:  # whatever an issuer says: they are fetched again, and trusted no longer than that
             self._failed(error)
             return
