@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from sandql.access.access import Access
 from sandql.access.plans import read_plans
 from sandql.access.rate_limits import RateLimits
+from sandql.core.errors import QuotaExceeded
 from sandql.sandboxes.run_bounds import RunBounds
 from sandql.sandboxes.turns import Turns
 from tests.support.redis import running_redis
@@ -114,6 +116,25 @@ def test_more_runs_at_one_time_than_a_plan_has_are_told_when_to_come_back() -> N
         assert response.headers["retry-after"] == "1"
         assert server.twin.runs == 1
         assert "retry-after" not in _post(server, slow).headers
+
+
+def test_whatever_refuses_for_a_time_says_so_in_the_headers() -> None:
+    with running_twin() as server:
+        server.twin.failure = QuotaExceeded("it is used up", retry_after_s=120.5)
+        run = {"query": f"mutation {{ {RUN} }}"}
+        for body in (run, [run, {"query": "{ languages { name } }"}]):
+            response = _post(server, body)
+            assert "QUOTA_EXCEEDED" in response.text
+            assert response.headers["retry-after"] == "121"
+
+
+def test_a_handshake_that_is_refused_says_when_to_come_back() -> None:
+    with running_twin(max_connections=2) as server:
+        address = f"ws://127.0.0.1:{server.port}/graphql"
+        with socket(address, init=False), pytest.raises(InvalidStatus) as refused, socket(address, init=False):
+            pass
+        assert refused.value.response.status_code == 429
+        assert refused.value.response.headers["retry-after"] == "1"
 
 
 def _run_on(server: Server) -> str:

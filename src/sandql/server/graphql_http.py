@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from inspect import isawaitable
+from itertools import chain
 from typing import Any, Final, cast
 
 from graphql import OperationType
@@ -22,7 +23,7 @@ from sandql.server.request_body import ClientGone, check_length, read_body
 from sandql.server.request_context import caller_of, make_context, request_id_of
 from sandql.server.request_params import Params, parse_body, parse_query_string
 from sandql.server.request_watch import facts_of, noted
-from sandql.server.responses import CLOSE, Header, send_json, send_refusal
+from sandql.server.responses import CLOSE, Header, send_json, send_refusal, waits
 from sandql.server.result_streams import send_refused_stream, send_stream
 from sandql.server.uploads import read_upload
 
@@ -153,7 +154,7 @@ class GraphQLEndpoint:
         if isawaitable(result):
             result = await unless_gone(result, receive)
         facts_of(scope).answered(result)
-        await send_json(send, result, media=accepted.single)
+        await send_json(send, result, media=accepted.single, headers=waits(result.get("errors", ())))
 
     def _noted(self, operation: Operation, variables: Mapping[str, Any] | None, scope: Scope) -> AsyncGenerator[Result]:
         context = make_context(scope)
@@ -189,7 +190,8 @@ class GraphQLEndpoint:
         answers = [cast("Result", result.result() if isinstance(result, asyncio.Task) else result) for result in results]
         for answer in answers:
             facts.answered(answer)
-        await send_json(send, answers, media=accepted.single)
+        errors = chain.from_iterable(answer.get("errors", ()) for answer in answers)
+        await send_json(send, answers, media=accepted.single, headers=waits(errors))
 
 
 def _started(result: Result | Awaitable[Result]) -> Result | Awaitable[Result]:

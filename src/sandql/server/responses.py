@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.types import Send
 
 from sandql.core.errors import Unauthenticated
-from sandql.server.graphql_errors import RequestRefused
+from sandql.server.graphql_errors import ErrorDict, RequestRefused
 from sandql.server.json_bytes import encode_json
 from sandql.server.negotiation import JSON, RESPONSE_JSON
 
@@ -18,6 +20,12 @@ NO_STORE: Header = (b"cache-control", b"no-store")
 CLOSE: Header = (b"connection", b"close")
 
 _CONTENT_TYPES = {media: (b"content-type", f"{media}; charset=utf-8".encode()) for media in (JSON, RESPONSE_JSON)}
+
+
+def waits(errors: Iterable[ErrorDict]) -> tuple[Header, ...]:
+    """`Retry-After` with the longest wait that these errors ask for; nothing where none does."""
+    asked = [error["extensions"]["retryAfter"] for error in errors if "retryAfter" in error.get("extensions", ())]
+    return ((b"retry-after", str(max(1, math.ceil(max(asked)))).encode()),) if asked else ()
 
 
 async def send_json(send: Send, value: Any, *, status: int = 200, media: str = JSON, headers: tuple[Header, ...] = ()) -> None:
@@ -34,9 +42,7 @@ async def send_refusal(send: Send, refused: RequestRefused, *, media: str = JSON
     The status says it too, but for a client of plain `application/json` whose document is at fault: GraphQL over HTTP has 200 for that.
     """
     status = 200 if refused.is_graphql and media == JSON else refused.status
-    retry_after = next((error["extensions"]["retryAfter"] for error in refused.errors if "retryAfter" in error["extensions"]), None)
-    if retry_after is not None:
-        headers = (*headers, (b"retry-after", str(max(1, round(retry_after))).encode()))
+    headers = (*headers, *waits(refused.errors))
     if status == Unauthenticated.status:
         headers = (*headers, (b"www-authenticate", b"Bearer"))  # RFC 9110 asks for it
     await send_json(send, {"errors": refused.errors}, status=status, media=media, headers=headers)

@@ -23,6 +23,7 @@ from sandql.server.json_bytes import encode_json
 from sandql.server.origins import OriginPolicy
 from sandql.server.request_context import make_context
 from sandql.server.request_watch import Facts, noted, traces_of
+from sandql.server.responses import waits
 from sandql.server.trace_parent import parent_in, parent_in_headers
 from sandql.server.websocket_connection import Connection
 from sandql.server.websocket_messages import SUBPROTOCOL, Subscribe
@@ -125,7 +126,8 @@ class GraphQLSocket:
 
 async def _deny(send: Send, error: SandqlError) -> None:
     """Answer the handshake with an HTTP error: unlike a close code, that leaves nothing open."""
-    body = encode_json({"errors": refusal(error).errors})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    errors = refusal(error).errors
+    body = encode_json({"errors": errors})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *waits(errors)]
     await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
