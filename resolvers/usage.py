@@ -16,7 +16,7 @@ from sandql.core.permissions import Kind
 from sandql.core.values import Caller, MiB
 from sandql.resolvers.guard import guarded, guarded_stream
 from sandql.sandboxes.borrow import Sandboxes
-from sandql.store.usage_rows import Used
+from sandql.store.usage_rows import Used, read_day
 from sandql.usage.ledger import Ledger
 from sandql.usage.quotas import RESOURCES
 
@@ -108,8 +108,6 @@ def _today() -> date:
 
 def _day(name: str, text: str) -> date:
     try:
-        if len(text) != len("2026-01-31"):
-            raise ValueError
-        return date.fromisoformat(text)
+        return read_day(text)
     except ValueError:
         raise BadRequest(f"{name}: must be a date, as 2026-01-31, got {text[:40]!r}") from None

@@ -69,6 +69,7 @@ def _cell(text: str) -> str:
 
 def _is_day(text: str) -> bool:
     try:
-        return len(text) == len("2026-01-31") and bool(date.fromisoformat(text))
+        usage_rows.read_day(text)
     except ValueError:
         return False
+    return True

@@ -15,6 +15,8 @@ from tests.cli.command import sandql_command
         (["usage", "export", "--csv"], "SANDQL_STATE_DIR: '{folder}/sandql.db' cannot be read: No such file or directory"),
         (["usage", "export", "--csv", "--from", "2026-02-01", "--to", "2026-01-01"], "--from: must not be after --to"),
         (["usage", "export", "--csv", "--from", "2026-2-1"], "--from: must be a date, as 2026-01-31, got '2026-2-1'"),
+        (["usage", "export", "--csv", "--from", "2026-W01-1"], "--from: must be a date, as 2026-01-31, got '2026-W01-1'"),
+        (["usage", "export", "--csv", "--to", "2026-W01-1"], "--to: must be a date, as 2026-01-31, got '2026-W01-1'"),
         (["usage", "export"], "usage export: give --csv"),
         (["audit", "verify"], "{folder}/audit: there is no audit log"),
         (["audit", "verify", "/"], "/: there is no audit log"),

@@ -79,6 +79,7 @@ def test_usage_is_seen_as_it_grows_up_to_the_quota(server: Server) -> None:
     ("days", "message"),
     [
         ('from: "yesterday"', "from: must be a date, as 2026-01-31, got 'yesterday'"),
+        ('from: "2026-W01-1"', "from: must be a date, as 2026-01-31, got '2026-W01-1'"),
         ('to: "2026-02-30"', "to: must be a date, as 2026-01-31, got '2026-02-30'"),
         ('from: "2020-01-01", to: "2026-01-01"', "from, to: must be from 1 to 366 days, got 2020-01-01 to 2026-01-01"),
         ('from: "2026-01-02", to: "2026-01-01"', "from, to: must be from 1 to 366 days, got 2026-01-02 to 2026-01-01"),

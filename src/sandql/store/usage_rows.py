@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, update
@@ -35,6 +36,14 @@ class Used:
     wall_ms: int = 0
     bytes_stored: int = 0
     bytes_sent: int = 0
+
+
+def read_day(text: str) -> date:
+    """A day as they are kept, and no other way to write it: days are compared as texts. Raises ValueError."""
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError
+    return day
 
 
 def _adding(dialect: Any) -> Any:
