@@ -9,9 +9,9 @@ from sandql.core.kept import KeptSandbox
 from sandql.core.permissions import Kind
 from sandql.core.settings import Settings
 from sandql.core.values import HOME, Caller, Limits
-from sandql.resolvers.bounds import check_limits, lasting_limits, limits_in_context
+from sandql.resolvers.bounds import check_in_context, check_limits, lasting_limits, limits_in_context
 from sandql.resolvers.guard import guarded
-from sandql.resolvers.operations import AskedLimits
+from sandql.resolvers.operations import AskedLimits, ExecuteCode
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.usage.needs import needs_of
 
@@ -31,6 +31,7 @@ class AskedPrice:
 async def price_of(sandboxes: Sandboxes, caller: Caller, asked: AskedPrice) -> Amounts:
     """What would be set aside for it. Raises BadRequest: its limits are not acceptable; NotFound: there is no such sandbox or context."""
     if asked.context_id is not None:
+        check_in_context(ExecuteCode("", "", sandbox_id=asked.sandbox_id, limits=asked.limits))
         context = sandboxes.durable.contexts.find(caller, asked.context_id)
         return needs_of(limits_in_context(caller, check_limits(caller, None, asked.timeout_ms, sandboxes.settings), context.limits))
     kept = await sandboxes.find_kept(caller, (asked.sandbox_id or HOME) if asked.terminal else asked.sandbox_id)

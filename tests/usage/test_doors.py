@@ -137,6 +137,22 @@ def test_a_dry_run_says_what_would_be_set_aside_and_runs_nothing(server: Server)
     assert ask(server, QUOTA) == before
 
 
+@pytest.mark.parametrize(
+    "limit", ["cpuTime: 0", "memory: 1", "processes: 100000", "openFiles: 1", "workspaceBytes: 1", "workspaceInodes: 1", "outputBytes: -1"]
+)
+def test_a_dry_run_refuses_the_limits_that_the_run_refuses(server: Server, limit: str) -> None:
+    query = f'mutation {{ executeCode(code: "1", language: "python", limits: {{ {limit} }}) {{ output }} }}'
+    refused = [ask(server, query, extensions={"dryRun": is_dry})["errors"][0] for is_dry in (True, False)]
+    assert refused[0]["message"] == refused[1]["message"]
+    assert refused[0]["message"].startswith(f"limits.{limit.partition(':')[0]}: must be from")
+
+
+def test_a_dry_run_in_a_context_refuses_the_limits_that_the_run_refuses(server: Server) -> None:
+    query = 'mutation ($c: ID!) { executeCode(code: "1", language: "python", contextId: $c, limits: { processes: 1 }) { output } }'
+    refused = [ask(server, query, variables={"c": "any"}, extensions={"dryRun": is_dry})["errors"][0] for is_dry in (True, False)]
+    assert [error["message"] for error in refused] == ["limits: code in a context has that of its context; leave it out"] * 2
+
+
 _HUGE = 'mutation { executeCode(code: "1", language: "python", timeout: 999999999) { output } }'
 _ELSEWHERE = 'mutation { executeCode(code: "1", language: "python", sandboxId: "sb_00000000000000000000000000000000") { output } }'
 

@@ -20,6 +20,15 @@ from sandql.server.plain_fields import Executor
 
 _PRICED: Final = frozenset({"executeCode", "runCommand", "startExecution", "startCommand"})
 _TERMINAL: Final = "createTerminal"
+_LIMITS: Final = {  # all of them: what the run refuses is refused here
+    "cpuTime": "cpu_ms",
+    "memory": "memory_bytes",
+    "processes": "processes",
+    "openFiles": "open_files",
+    "workspaceBytes": "workspace_bytes",
+    "workspaceInodes": "workspace_inodes",
+    "outputBytes": "output_bytes",
+}
 
 
 class Wants(StrEnum):
@@ -57,13 +66,13 @@ class _Pricing(Executor[None]):
 
 
 def _asked(name: str, arguments: Mapping[str, Any]) -> AskedPrice:
-    limits = cast("Mapping[str, Any]", arguments.get("limits") or {})
+    limits = cast("Mapping[str, Any] | None", arguments.get("limits"))
     return AskedPrice(
         terminal=name == _TERMINAL,
         sandbox_id=arguments.get("sandboxId"),
         context_id=arguments.get("contextId"),
         timeout_ms=arguments.get("timeout"),
-        limits=AskedLimits(cpu_ms=limits.get("cpuTime"), memory_bytes=limits.get("memory")),
+        limits=None if limits is None else AskedLimits(**{name: limits.get(field) for field, name in _LIMITS.items()}),
     )
 
 
