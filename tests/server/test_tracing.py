@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import socket as python_socket
 import subprocess
@@ -281,6 +282,15 @@ def test_a_collector_that_is_not_there_delays_nothing() -> None:
         assert time.monotonic() - began < 8
     assert server.process.returncode == 0
     assert SECRET not in "".join(server.log), "the collector's password"
+
+
+def test_a_collector_that_is_not_there_is_named_once_and_without_its_path() -> None:
+    endpoint = f"http://user:{SECRET}@127.0.0.1:9/{SECRET}"
+    with running_server(otlp_endpoint=endpoint, log_format="json", log_level="debug", **_SMALL) as server:
+        httpx2.post(f"{server.url}/graphql", json={"query": "{ __typename }"})
+    lines = [line for line in server.log if "takes no traces" in line]
+    assert [json.loads(line)["collector"] for line in lines] == ["127.0.0.1:9"]
+    assert SECRET not in "".join(server.log)
 
 
 def test_without_the_extra_the_setting_is_refused_in_a_line() -> None:

@@ -28,6 +28,7 @@ MAX_TEXT: Final = 2_000  # characters; a traceback has room of its own
 _HEAD: Final = frozenset({"timestamp", "level", "event"})
 # They say on `debug` and `info` what only their authors need; aiosqlite even the values of each statement, which are the caller's.
 _QUIET: Final = ("aiosqlite", "alembic", "asyncio", "asyncpg", "httpcore2", "httpx2", "multipart", "sqlalchemy", "websockets")
+_SILENT: Final = ("opentelemetry.exporter", "urllib3")  # on any level they show the path of the collector's address, in which a secret may stand
 
 
 def _withhold(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
@@ -102,6 +103,8 @@ def configure_logging(log_format: str, log_level: str, stream: TextIO | None = N
     root.setLevel(log_level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, root.level))  # on `debug` it shows the head of each handshake, tokens and all
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
