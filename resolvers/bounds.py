@@ -108,13 +108,11 @@ def _bounded(caller: Caller, lessened: bool, name: str, asked: int | None, defau
     """What was asked for, within the server's bounds, and within them what the caller's role grants; None for no less."""
     if asked is None:
         return default if granted is None else min(default, granted)
+    if granted is not None and granted < high and not lessened:
+        check_granted(caller, name, asked, granted)  # first: whoever heeds the server's bound would be refused again
     if not low <= asked <= high:
         raise BadRequest(f"{name}: must be from {low} to {high}, got {asked}")
-    if granted is not None and lessened:
-        return min(asked, granted)
-    if granted is not None:
-        check_granted(caller, name, asked, granted)
-    return asked
+    return asked if granted is None else min(asked, granted)
 
 
 def check_in_context(asked: ExecuteCode) -> None:

@@ -30,6 +30,8 @@ def test_what_is_not_asked_for_is_lessened() -> None:
     ("asked", "timeout_ms", "named"),
     [
         (AskedLimits(memory_bytes=64 * MiB + 1), None, f"limits.memory: the role 'student' grants at most {64 * MiB}, got {64 * MiB + 1}"),
+        (AskedLimits(memory_bytes=2**62), None, f"limits.memory: the role 'student' grants at most {64 * MiB}, got {2**62}"),
+        (None, 2**62, f"timeout: the role 'student' grants at most 2000, got {2**62}"),
         (AskedLimits(processes=9), None, "limits.processes"),
         (AskedLimits(open_files=33), None, "limits.openFiles"),
         (AskedLimits(workspace_bytes=10 * MiB + 1), None, "limits.workspaceBytes"),
