@@ -8,6 +8,7 @@ from functools import wraps
 from inspect import signature
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+from sandql.core.api_keys import NewApiKey
 from sandql.core.errors import QuotaExceeded, RateLimited, SandqlError
 from sandql.core.permissions import Act, Kind, Permission
 from sandql.core.values import Caller
@@ -22,7 +23,7 @@ ACTS: Final[dict[str, Act]] = {}  # every operation, by its name
 class _Guard:
     """What stands before one operation."""
 
-    __slots__ = ("_act", "_id_at", "_of_sandboxes", "_sandbox_at")
+    __slots__ = ("_act", "_id_at", "_id_name", "_of_sandboxes", "_sandbox_at")
 
     def __init__(
         self, operation: Callable[..., object], kind: Kind | None, permission: Permission | None, audited: bool | None, shown: str | None = None
@@ -33,7 +34,8 @@ class _Guard:
         self._act = ACTS[name] = Act(name, shown or _as_field(name), kind, permission, permission is not None if audited is None else audited)
         given = list(signature(operation).parameters)[2:]
         self._sandbox_at = next((at for at, parameter in enumerate(given) if parameter in ("sandbox_id", "asked")), None)
-        self._id_at = given.index("id_") if "id_" in given else None
+        self._id_name = next((name for name in ("id_", "owner") if name in given), None)  # of whom an administrator acts for, the name is the id
+        self._id_at = None if self._id_name is None else given.index(self._id_name)
         self._of_sandboxes = operation.__module__.endswith(".sandboxes")  # there an id is that of a sandbox
 
     async def admit(self, sandboxes: Sandboxes, caller: Caller, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
@@ -50,16 +52,21 @@ class _Guard:
             sandboxes.metrics.refused(self._act.kind, error.code)
 
     def _target(self, sandboxes: Sandboxes, caller: Caller, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[str | None, str | None]:
-        """Which sandbox, and which other thing of an id, an operation is about; of code in a context, its sandbox and the context."""
+        """Which sandbox, and which other thing of an id, an operation is about; of code in a context, its sandbox and the context.
+
+        A key that is to be made has no id yet: what it is for stands in its place.
+        """
         at = self._sandbox_at
         sandbox = args[at] if at is not None and at < len(args) else kwargs.get("sandbox_id")
+        if isinstance(sandbox, NewApiKey):
+            return None, sandbox.purpose
         if sandbox is not None and not isinstance(sandbox, str):
             context_id = getattr(sandbox, "context_id", None)
             if context_id is not None:
                 return sandboxes.sandbox_of_context(caller, context_id), context_id
             sandbox = getattr(sandbox, "sandbox_id", None)
         at = self._id_at
-        id_ = args[at] if at is not None and at < len(args) else kwargs.get("id_")
+        id_ = args[at] if at is not None and at < len(args) else kwargs.get(self._id_name or "")
         if not isinstance(id_, str):
             return sandbox, None
         return (id_, None) if self._of_sandboxes else (sandbox, id_)

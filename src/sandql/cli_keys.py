@@ -42,7 +42,7 @@ def create(settings: Settings, asked: NewApiKey) -> int:
         if not settings.requires_credentials:
             print("sandql: who comes without a key may do everything all the same: set SANDQL_AUTH=required", file=sys.stderr)
 
-    return _run(settings, work, "create_api_key")
+    return _run(settings, work, "create_api_key", asked.purpose)
 
 
 def show(settings: Settings) -> int:

@@ -75,7 +75,7 @@ def test_what_is_done_with_keys_is_in_the_audit_log_of_the_server_that_runs(tmp_
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     assert [(line["operation"], line["credential"], line.get("id"), line["decision"]) for line in lines] == [
         ("write_file", "local", None, "allowed"),
-        ("create_api_key", "cli", None, "allowed"),
+        ("create_api_key", "cli", "developer for ci", "allowed"),
         ("write_file", "local", None, "allowed"),
         ("rotate_api_key", "cli", id_, "allowed"),
         ("revoke_api_key", "cli", id_, "allowed"),

@@ -124,7 +124,7 @@ async def test_nobody_else_does_and_nothing_happens(door: _Door) -> None:
         before = len(door.written())
         assert await door.refused(_EVE, query, **wanted, o="bob") == "FORBIDDEN", name
         (line,) = door.written()[before:]
-        assert (line["subject"], line["operation"], line["decision"], line["code"]) == ("eve", "act_for", "denied", "FORBIDDEN")
+        assert (line["subject"], line["operation"], line["id"], line["decision"], line["code"]) == ("eve", "act_for", "bob", "denied", "FORBIDDEN")
         assert "acting" not in line
     found = await door.do(_BOB, _SEEN, s=ids["s"])
     assert found == {
@@ -185,3 +185,19 @@ async def test_a_viewer_knows_what_it_may_do(door: _Door) -> None:
     assert [permissions["resourceLimits"][name] for name in ("maxCpuCores", "maxMemoryMB", "maxExecutionTime")] == [0.5, 64, 2_000]
     offered = await door.do(student, "{ providers { name languages { name } } languages { name } }")
     assert offered == {"providers": [{"name": "local", "languages": [{"name": "python"}]}], "languages": [{"name": "python"}]}
+
+
+async def test_whoever_was_named_in_vain_is_written_down_however_it_is_written(door: _Door) -> None:
+    for owner in ("x" * 1000, "\ud800", "a\0b"):
+        assert await door.refused(_EVE, _ACTS["home"], o=owner) == "FORBIDDEN"
+        line = door.written()[-1]
+        assert (line["operation"], line["id"], line["decision"]) == ("act_for", owner[:256], "denied")
+
+
+async def test_for_whom_a_key_is_made_is_written_down(door: _Door) -> None:
+    query = 'mutation { createApiKey(name: "ci", subject: "build", role: "developer", tenant: "acme") { apiKey { id } } }'
+    await door.do(_ADA, query)
+    assert await door.refused(_EVE, query) == "FORBIDDEN"
+    lines = [(line["subject"], line["operation"], line["id"], line["decision"]) for line in door.written()]
+    named = ("create_api_key", "developer for acme/build")
+    assert lines == [("ada", *named, "allowed"), ("eve", *named, "denied")]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sandql.core.permissions import Permission
+
+_MOST_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class NewApiKey:
     tenant: str | None = None
     scopes: frozenset[Permission] | None = None
     lifetime_s: float | None = None
+
+    @property
+    def purpose(self) -> str:
+        """Its role and its subject in a short text, which names it before it has an id."""
+        subject = self.subject if self.tenant is None else f"{self.tenant}/{self.subject}"
+        return f"{self.role[:_MOST_CHARS]} for {subject}"  # the role must leave the subject room
 
 
 @dataclass(frozen=True, slots=True)
