@@ -83,17 +83,9 @@ async def find_quota(sandboxes: Sandboxes, caller: Caller) -> list[QuotaPart]:
 @guarded_stream(Kind.QUERY)
 async def watch_usage(sandboxes: Sandboxes, caller: Caller) -> AsyncGenerator[UsageSum]:
     """What the caller has used today, now and whenever it is counted anew, at most once a second."""
-    ledger = _ledger(sandboxes)
-    async with aclosing(ledger.watch(caller.subject)) as news:
-        yield await _used_today(ledger, caller)
-        async for _ in news:
-            yield await _used_today(ledger, caller)
-
-
-async def _used_today(ledger: Ledger, caller: Caller) -> UsageSum:
-    day = _today().isoformat()
-    sums = await ledger.sums(caller.subject, day, day, ("day",))
-    return UsageSum(day, sums[0][1] if sums else Used())
+    async with aclosing(_ledger(sandboxes).watch(caller.subject)) as sums:
+        async for day, used in sums:
+            yield UsageSum(day, used)
 
 
 def _ledger(sandboxes: Sandboxes) -> Ledger:

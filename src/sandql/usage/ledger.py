@@ -34,6 +34,7 @@ from sandql.usage.needs import needs_of
 from sandql.usage.plans import Quota
 from sandql.usage.quotas import QuotaState, quota_exceeded
 from sandql.usage.recovery import charge_of
+from sandql.usage.watching import Watching
 
 _TURN_S: Final = 1.0  # between what is told to the database, when there is something
 _SOON_S: Final = 0.25  # where little is left of a quota, and others may wait for what is given back
@@ -41,7 +42,6 @@ _MOST_ENTRIES: Final = 500  # untold, after which it is told sooner
 _PATIENCE_S: Final = 3 * _SOON_S  # for what other servers have set aside and may not need
 _AGAIN_S: Final = 0.1
 _OUTAGE_S: Final = 1.0
-_WATCH_S: Final = 1.0
 _EARLY_S: Final = 0.01  # by which a timer may be early
 _ONE_MORE: Final = Amounts(0, 1, 1)
 
@@ -62,7 +62,7 @@ class Ledger:
         self._telling: set[asyncio.Task[None]] = set()
         self._allotments: dict[PeriodKey, Allotment] = {}
         self._batch: Batch | None = None
-        self._watching: dict[str, set[asyncio.Event]] = {}
+        self._watching = Watching(store, self._tell_of)
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0  # when the database is to be told, by the loop's clock, while there is a timer
@@ -206,9 +206,12 @@ class Ledger:
 
     async def sums(self, owner: str, first_day: str, last_day: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Used]]:
         """What an owner used in these days, by these columns, with what ended just now. Raises ResourceError."""
+        await self._tell_of(owner)
+        return await self.store.read(lambda connection: usage_rows.sums(connection, owner, first_day, last_day, by))
+
+    async def _tell_of(self, owner: str) -> None:
         if self._batch is not None or any(key.owner == owner for key in self._books.used):
             await self.tell()
-        return await self.store.read(lambda connection: usage_rows.sums(connection, owner, first_day, last_day, by))
 
     async def quota_state(self, caller: Caller) -> QuotaState | None:
         """What is used of the caller's quota, None without one. Raises Forbidden, ResourceError."""
@@ -222,21 +225,9 @@ class Ledger:
             seen = state if allotment is None else allotment.seen(state)
         return QuotaState(quota, quota.ends_at(key.starts_at), seen.used, seen.reserved)
 
-    async def watch(self, owner: str) -> AsyncGenerator[None]:
-        """Yield when what an owner used is counted anew, at most once a second."""
-        news = asyncio.Event()
-        self._watching.setdefault(owner, set()).add(news)
-        try:
-            while True:
-                await news.wait()
-                news.clear()
-                yield
-                await asyncio.sleep(_WATCH_S)
-        finally:
-            watchers = self._watching[owner]
-            watchers.discard(news)
-            if not watchers:
-                del self._watching[owner]
+    def watch(self, owner: str) -> AsyncGenerator[tuple[str, Used]]:
+        """Yield today's date and what an owner has used today, now and when it is counted anew, at most once a second. Raises ResourceError."""
+        return self._watching.watch(owner)
 
     async def turn(self, *, now: bool = False, last: bool = False) -> None:
         """Set aside what is waited for, and when it is time, or `now`, tell the database what ended; with `last`, give everything back.
@@ -269,9 +260,7 @@ class Ledger:
                 self._wake.set()  # what ended since it was made may have been due meanwhile
             if batch is not None:
                 self._told = batch.after
-                for owner in {key.owner for key in batch.used}:
-                    for news in self._watching.get(owner, ()):
-                        news.set()
+                self._watching.news({key.owner for key in batch.used})
             self._learn(told, waiters)
             self._tidy()
 
