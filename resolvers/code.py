@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -12,11 +12,12 @@ from sandql.core.errors import NotFound
 from sandql.core.permissions import Kind, Permission
 from sandql.core.values import Caller, Completed, Event, Execution, RunRequest
 from sandql.providers.base import Provider
-from sandql.resolvers.bounds import check_in_context, check_run, limits_in_context
+from sandql.resolvers.bounds import COMMAND, check_in_context, check_run, limits_in_context
 from sandql.resolvers.guard import guarded, guarded_stream
 from sandql.resolvers.operations import ExecuteCode, RunCommand
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.sandboxes.launch import Launch, Start
+from sandql.sandboxes.lease import Lease
 from sandql.sandboxes.new_ids import execution_id
 
 
@@ -31,8 +32,13 @@ async def execute(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | Run
         return await _execute_once(sandboxes, caller, asked, key)
     if isinstance(asked, ExecuteCode) and asked.context_id is not None:
         return await _last_of(_stream(sandboxes, caller, asked))
-    async with sandboxes.borrow(caller, asked.sandbox_id, asked.provider, template=asked.template) as lease:
+    async with _borrow(sandboxes, caller, asked) as lease:
         return await lease.sandbox.run(check_run(caller, asked, lease.provider, sandboxes.settings, lease.kept))
+
+
+def _borrow(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand) -> AbstractAsyncContextManager[Lease]:
+    language = COMMAND if isinstance(asked, RunCommand) else asked.language
+    return sandboxes.borrow(caller, asked.sandbox_id, asked.provider, template=asked.template, running=language)
 
 
 @guarded_stream(Kind.EXECUTE, Permission.EXECUTE_CODE)
@@ -75,7 +81,7 @@ async def _launch(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | Run
         async with contexts.queue(caller, context.id, request.language, sandboxes.account(caller, provider.name)) as start:
             yield Launch(provider, context.sandbox_id, request, start, partial(_admit_in_context, sandboxes, caller, provider, start))
     else:
-        async with sandboxes.borrow(caller, asked.sandbox_id, asked.provider, template=asked.template) as lease:
+        async with _borrow(sandboxes, caller, asked) as lease:
             request = check_run(caller, asked, lease.provider, sandboxes.settings, lease.kept)
             yield Launch(lease.provider, lease.sandbox.id, request, lease.sandbox.start, lease.admit)
 

@@ -17,6 +17,7 @@ from sandql.resolvers.guard import guarded, guarded_stream
 from sandql.resolvers.operations import CreateTerminal
 from sandql.resolvers.prices import terminal_limits
 from sandql.sandboxes.borrow import Sandboxes
+from sandql.sandboxes.metered import TERMINAL
 from sandql.sandboxes.new_ids import terminal_id
 
 MAX_INPUT_BYTES: Final = 1 * MiB
@@ -39,7 +40,7 @@ async def create_terminal(sandboxes: Sandboxes, caller: Caller, asked: CreateTer
         if not claim.new:
             with suppress(NotFound):  # or else it was not begun
                 return terminals.find(caller, claim.id)
-        lease = sandboxes.borrow(caller, asked.sandbox_id or HOME, asked.provider, working=False)
+        lease = sandboxes.borrow(caller, asked.sandbox_id or HOME, asked.provider, working=False, running=TERMINAL)
         return await terminals.create(caller, claim.id, lease, request)
 
 

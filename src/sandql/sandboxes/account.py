@@ -27,7 +27,24 @@ class Account:
 
     async def bill(self, language: str, limits: Limits, stored: int = 0) -> Bill:
         """Set aside what something with these limits may cost, of which so many bytes are kept. Raises QuotaExceeded, RateLimited, ResourceError."""
-        return Bill(await self.usage.reserve(self.caller, self.provider, language, limits), self, language, limits, stored)
+        return Bill(await self.reserve(language, limits), self, language, limits, stored)
+
+    async def reserve(self, language: str, limits: Limits) -> Reservation:
+        """Set aside what something with these limits may cost, without a bill; it is to be given back. Raises as `bill`."""
+        try:
+            return await self.usage.reserve(self.caller, self.provider, language, limits)
+        except BaseException as error:
+            self.refused(language, error)
+            raise
+
+    def refused(self, language: str, error: BaseException) -> None:
+        """Count a run that did not start for that error, and has no bill."""
+        self.note(language, _status(error), None)
+
+    def note(self, language: str, status: str, wall_ms: int | None) -> None:
+        """Count a run that has ended: with an outcome, or with an error's code and without a time."""
+        if self.metrics is not None:
+            self.metrics.run_ended(self.provider, language, status, None if wall_ms is None else wall_ms / 1000)
 
     def charge(self, language: str, cost: Cost) -> None:
         """Let the caller pay for what nothing was set aside for."""
@@ -101,9 +118,7 @@ class Bill:
             self._note(_status(sys.exception()), None)
 
     def _note(self, status: str, wall_ms: int | None) -> None:
-        account = self._account
-        if account.metrics is not None:
-            account.metrics.run_ended(account.provider, self._language, status, None if wall_ms is None else wall_ms / 1000)
+        self._account.note(self._language, status, wall_ms)
 
 
 def _status(error: BaseException | None) -> str:

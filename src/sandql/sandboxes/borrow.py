@@ -123,14 +123,22 @@ class Sandboxes:
             RateLimited: as many of the caller's run as its plan has.
             ResourceError: too many runs wait for their turn, or the database cannot be asked.
         """
-        (await self._meter.reserve(caller, provider.name, request.language, request.limits)).refund()
+        (await self.account(caller, provider.name).reserve(request.language, request.limits)).refund()
 
     def borrow(
-        self, caller: Caller, sandbox_id: str | None, provider: str | None = None, *, working: bool = True, template: str | None = None
+        self,
+        caller: Caller,
+        sandbox_id: str | None,
+        provider: str | None = None,
+        *,
+        working: bool = True,
+        template: str | None = None,
+        running: str | None = None,
     ) -> AbstractAsyncContextManager[Lease]:
         """Lend a sandbox: a fresh one for None, the caller's home for "home", else the caller's own of that id; given back on every way out.
 
-        While it is lent for work it does not expire; without `working` it does, unless its lease is touched.
+        While it is lent for work it does not expire; without `working` it does, unless its lease is touched. `running` is the language of the run
+        that it is for, by any of its names: where its provider lends none, that counts as a run that did not start.
 
         Raises:
             BadRequest: there is no such provider, or the sandbox is of another one.
@@ -142,16 +150,16 @@ class Sandboxes:
         if sandbox_id is None:
             source = self.provider(caller, provider)
             if template is not None and template != DEFAULT_TEMPLATE:
-                return self._metered(caller, _Leasing(source, source.fresh(template)), guarded=False)
+                return self._metered(caller, _Leasing(source, source.fresh(template)), source, running, guarded=False)
             breaker = self.breakers.get(source.name)
             fresh = source.fresh() if breaker is None else Entering(breaker.preparing, source.fresh())
-            return self._metered(caller, _Leasing(source, fresh))
+            return self._metered(caller, _Leasing(source, fresh), source, running)
         if template is not None:
             raise BadRequest("template: a kept sandbox has one already; leave it out, or leave sandboxId out for a fresh sandbox")
         if sandbox_id == HOME:
             source = self.provider(caller, provider)
             share = None if self._storages is None else self._storages.share(caller, source.name, source.home_ref(caller.subject))
-            return self._metered(caller, _Leasing(source, source.home(caller.subject, share), share))
+            return self._metered(caller, _Leasing(source, source.home(caller.subject, share), share), source, running)
         if self._durable is None:
             raise NotFound(f'sandboxId: no sandbox of yours has this id; leave it out for a fresh one, or use "{HOME}"')
         if provider is not None:
@@ -165,10 +173,18 @@ class Sandboxes:
         """What a caller keeps in its sandboxes, None where its plan does not bound that. Raises Forbidden: nobody knows the plan."""
         return None if self._storages is None else self._storages.of(caller)
 
-    def _metered(self, caller: Caller, leasing: AbstractAsyncContextManager[Lease], *, guarded: bool = True) -> AbstractAsyncContextManager[Lease]:
+    def _metered(
+        self,
+        caller: Caller,
+        leasing: AbstractAsyncContextManager[Lease],
+        source: Provider | None = None,
+        running: str | None = None,
+        *,
+        guarded: bool = True,
+    ) -> AbstractAsyncContextManager[Lease]:
         if self.metrics is None and not self.breakers and isinstance(self._meter, Unmetered) and tracing.get() is None:
             return leasing
-        return _Metering(leasing, partial(self.account, caller), self.breakers if guarded else {})
+        return _Metering(leasing, partial(self.account, caller), self.breakers if guarded else {}, source, running)
 
 
 class _Leasing:
@@ -189,18 +205,32 @@ class _Leasing:
 
 
 class _Metering:
-    """A lease of a sandbox of which everything that runs is counted."""
+    """A lease of a sandbox of which everything that runs is counted. `source` lends it, where that is known beforehand, for a run in `running`."""
 
-    __slots__ = ("_account_at", "_breakers", "_leasing")
+    __slots__ = ("_account_at", "_breakers", "_leasing", "_running", "_source")
 
-    def __init__(self, leasing: AbstractAsyncContextManager[Lease], account_at: Callable[[str], Account], breakers: Mapping[str, Breaker]) -> None:
+    def __init__(
+        self,
+        leasing: AbstractAsyncContextManager[Lease],
+        account_at: Callable[[str], Account],
+        breakers: Mapping[str, Breaker],
+        source: Provider | None,
+        running: str | None,
+    ) -> None:
         self._leasing = leasing
         self._account_at = account_at
         self._breakers = breakers
+        self._source = source
+        self._running = running
 
     async def __aenter__(self) -> Lease:
-        with span("borrow"):
-            lease = await self._leasing.__aenter__()
+        try:
+            with span("borrow"):
+                lease = await self._leasing.__aenter__()
+        except BaseException as error:
+            if self._source is not None and self._running is not None:
+                self._account_at(self._source.name).refused(_language(self._source, self._running), error)
+            raise
         metered = MeteredSandbox(lease.sandbox, self._account_at(lease.provider.name), self._attempt(lease), lease.share)
         return replace(lease, sandbox=metered)
 
@@ -212,3 +242,9 @@ class _Metering:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
         return await self._leasing.__aexit__(kind, error, trace)
+
+
+def _language(provider: Provider, name: str) -> str:
+    """A language's own name, by any of its names."""
+    wanted = name.strip().lower()
+    return next((language.name for language in provider.languages() if wanted in language.aliases), wanted)

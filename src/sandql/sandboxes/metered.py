@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from sandql.core.contexts import ContextRequest
+from sandql.core.errors import QuotaExceeded
 from sandql.core.spent import Spent
 from sandql.core.terminals import TerminalEnd, TerminalRequest, TerminalSize
 from sandql.core.tracing import span
@@ -103,7 +104,7 @@ class MeteredSandbox:
     @asynccontextmanager
     async def open_terminal(self, request: TerminalRequest) -> AsyncGenerator[Terminal]:
         """Run a program in a terminal; what it and all that it started cost is paid when it has ended."""
-        await check_room(self._share)
+        await self._check_room(TERMINAL)
         bill = await self._account.bill(TERMINAL, request.limits)
         metered = None
         try:
@@ -119,9 +120,16 @@ class MeteredSandbox:
 
     async def _bill(self, request: RunRequest) -> Bill:
         """Set aside what a run may cost, where there is room for what it begins with."""
-        await check_room(self._share, request)
+        await self._check_room(request.language, request)
         stored = 0 if self.id is None else sum(len(file.content) for file in request.files)
         return await self._account.bill(request.language, request.limits, stored)
+
+    async def _check_room(self, language: str, request: RunRequest | None = None) -> None:
+        try:
+            await check_room(self._share, request)
+        except QuotaExceeded as error:
+            self._account.refused(language, error)
+            raise
 
 
 async def check_room(share: Share | None, request: RunRequest | None = None) -> None:
