@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from functools import partial
 
-from sandql.core.errors import NotFound
+from sandql.core.errors import NotFound, SandqlError
 from sandql.core.permissions import Kind, Permission
 from sandql.core.values import Caller, Completed, Event, Execution, RunRequest
 from sandql.providers.base import Provider
 from sandql.resolvers.bounds import COMMAND, check_in_context, check_run, limits_in_context
-from sandql.resolvers.guard import guarded, guarded_stream
+from sandql.resolvers.guard import guarded, guarded_stream, refused_later
 from sandql.resolvers.operations import ExecuteCode, RunCommand
 from sandql.sandboxes.borrow import Sandboxes
 from sandql.sandboxes.launch import Launch, Start
@@ -68,7 +68,9 @@ async def _last_of(events: AsyncGenerator[Event]) -> Execution:
 
 
 @asynccontextmanager
-async def _launch(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand) -> AsyncGenerator[Launch]:
+async def _launch(
+    sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand, refused: Callable[[SandqlError], None] | None = None
+) -> AsyncGenerator[Launch]:
     """A program that is to be started, checked, in the sandbox or context that was asked for."""
     if isinstance(asked, ExecuteCode) and asked.context_id is not None:
         check_in_context(asked)
@@ -79,11 +81,11 @@ async def _launch(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | Run
         request = check_run(caller, asked, provider, sandboxes.settings)
         request = replace(request, id=execution_id(), limits=limits_in_context(caller, request.limits, context.limits))
         async with contexts.queue(caller, context.id, request.language, sandboxes.account(caller, provider.name)) as start:
-            yield Launch(provider, context.sandbox_id, request, start, partial(_admit_in_context, sandboxes, caller, provider, start))
+            yield Launch(provider, context.sandbox_id, request, start, partial(_admit_in_context, sandboxes, caller, provider, start), refused)
     else:
         async with _borrow(sandboxes, caller, asked) as lease:
             request = check_run(caller, asked, lease.provider, sandboxes.settings, lease.kept)
-            yield Launch(lease.provider, lease.sandbox.id, request, lease.sandbox.start, lease.admit)
+            yield Launch(lease.provider, lease.sandbox.id, request, lease.sandbox.start, lease.admit, refused)
 
 
 @asynccontextmanager
@@ -105,10 +107,11 @@ async def start(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCo
 
 async def _start(sandboxes: Sandboxes, caller: Caller, asked: ExecuteCode | RunCommand, key: str | None, *, join: bool = False) -> str:
     """Start a program once for a key; to `join` is for whoever waits for its end. It must not be given up half-way: nobody would know of it."""
-    executions, how = sandboxes.durable.executions, "execute" if join else "start"
-    async with sandboxes.durable.keys.once(caller, key, f"{how} {type(asked).__name__}", asdict(asked), execution_id) as claim:
+    executions, operation = sandboxes.durable.executions, "execute" if join else "start"
+    async with sandboxes.durable.keys.once(caller, key, f"{operation} {type(asked).__name__}", asdict(asked), execution_id) as claim:
         if claim.new or not await _is_known(sandboxes, caller, claim.id):
-            await executions.start(caller, claim.id, _launch(sandboxes, caller, asked))
+            refused = partial(refused_later, sandboxes, caller, operation, asked)
+            await executions.start(caller, claim.id, _launch(sandboxes, caller, asked, refused))
         if join:
             executions.join(claim.id)
     return claim.id

@@ -46,10 +46,7 @@ class _Guard:
             raise
 
     def refused(self, sandboxes: Sandboxes, caller: Caller, error: SandqlError, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-        sandboxes.access.refused(caller, self._act, error, *self._target(sandboxes, caller, args, kwargs))
-        if isinstance(error, RateLimited | QuotaExceeded) and sandboxes.metrics is not None and not error.counted:
-            error.counted = True  # it may come through the guards of several operations
-            sandboxes.metrics.refused(self._act.kind, error.code)
+        _note(sandboxes, caller, self._act, error, self._target(sandboxes, caller, args, kwargs))
 
     def _target(self, sandboxes: Sandboxes, caller: Caller, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[str | None, str | None]:
         """Which sandbox, and which other thing of an id, an operation is about; of code in a context, its sandbox and the context.
@@ -61,15 +58,34 @@ class _Guard:
         if isinstance(sandbox, NewApiKey):
             return None, sandbox.purpose
         if sandbox is not None and not isinstance(sandbox, str):
-            context_id = getattr(sandbox, "context_id", None)
+            sandbox, context_id = _place(sandboxes, caller, sandbox)
             if context_id is not None:
-                return sandboxes.sandbox_of_context(caller, context_id), context_id
-            sandbox = getattr(sandbox, "sandbox_id", None)
+                return sandbox, context_id
         at = self._id_at
         id_ = args[at] if at is not None and at < len(args) else kwargs.get(self._id_name or "")
         if not isinstance(id_, str):
             return sandbox, None
         return (id_, None) if self._of_sandboxes else (sandbox, id_)
+
+
+def refused_later(sandboxes: Sandboxes, caller: Caller, operation: str, asked: object, error: SandqlError) -> None:
+    """Note that what an operation began was refused when that one had been answered already. `asked` is what it was asked for."""
+    _note(sandboxes, caller, ACTS[operation], error, _place(sandboxes, caller, asked))
+
+
+def _note(sandboxes: Sandboxes, caller: Caller, act: Act, error: SandqlError, target: tuple[str | None, str | None]) -> None:
+    sandboxes.access.refused(caller, act, error, *target)
+    if isinstance(error, RateLimited | QuotaExceeded) and sandboxes.metrics is not None and not error.counted:
+        error.counted = True  # it may come through the guards of several operations
+        sandboxes.metrics.refused(act.kind, error.code)
+
+
+def _place(sandboxes: Sandboxes, caller: Caller, asked: object) -> tuple[str | None, str | None]:
+    """The sandbox and the context in which something is asked for."""
+    context_id = getattr(asked, "context_id", None)
+    if context_id is not None:
+        return sandboxes.sandbox_of_context(caller, context_id), context_id
+    return getattr(asked, "sandbox_id", None), None
 
 
 def _as_field(name: str) -> str:

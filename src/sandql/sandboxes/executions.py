@@ -293,8 +293,10 @@ class Executions:
         why = _RESTARTED
         row: KeptExecution | None = None
         isolation: Isolation | None = None
+        refused: Callable[[SandqlError], None] | None = None
         try:
             async with opening as launch:
+                refused = launch.refused
                 request = self._as_kept(launch.request, running.id)
                 isolation = launch.provider.isolation()
                 async with launch.admit(request) as start:
@@ -305,6 +307,8 @@ class Executions:
                         last = await self._take_events(running, program)
         except SandqlError as error:
             why = Problem(error.code, error.message)
+            if refused is not None and running.started.done():
+                refused(error)
             running.refuse(error)
         except OSError as error:
             running.refuse(unwritten(error))

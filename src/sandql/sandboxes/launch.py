@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from sandql.core.errors import SandqlError
 from sandql.core.values import RunRequest
 from sandql.providers.base import Program, Provider
 
@@ -18,7 +19,7 @@ class Launch:
     """A program that is about to be started, in a sandbox that is borrowed or a context.
 
     `start` is given `request`, or one made of it. `admit` is as well, and first refuses what its caller has not enough left for; what it
-    yields starts the program.
+    yields starts the program. `refused` is told of an error when whoever asked has been answered already, as of code that waited for its turn.
     """
 
     provider: Provider
@@ -26,3 +27,4 @@ class Launch:
     request: RunRequest
     start: Start
     admit: Admit
+    refused: Callable[[SandqlError], None] | None = None
