@@ -205,6 +205,25 @@ def test_a_stream_and_a_file_are_traces_too() -> None:
     assert seen.parts(put).keys() == seen.parts(missing).keys() == {"borrow"}
 
 
+def test_each_operation_on_a_single_connection_event_stream_is_a_trace_that_goes_on_with_the_callers() -> None:
+    with traced() as (server, seen), httpx2.Client(base_url=server.url, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"}, timeout=20) as client:
+        token = {"x-graphql-event-stream-token": client.put("/graphql/stream").text}
+        with client.stream("GET", "/graphql/stream", headers=token) as stream:
+            for name, language in (("Fine", "python"), ("Bad", "klingon")):
+                query = f'mutation {name} {{ executeCode(code: "1", language: "{language}") {{ outcome }} }}'
+                client.post("/graphql/stream", json={"query": query, "extensions": {"operationId": name}}, headers=token)
+            lines = stream.iter_lines()
+            for _ in ("Fine", "Bad"):
+                while next(lines) != "event: complete":
+                    pass
+    fine, bad = (seen.root(graphql_operation_name=name) for name in ("Fine", "Bad"))
+    assert seen.parts(fine).keys() == _PARTS
+    assert seen.parts(bad).keys() == {"borrow"}
+    assert (fine.status.code, bad.status.message) == (Status.STATUS_CODE_UNSET, "BAD_REQUEST")
+    for root in (fine, bad):
+        assert (root.name, root.trace_id.hex(), root.parent_span_id.hex()) == ("/graphql/stream", TRACE, PARENT)
+
+
 def test_what_is_started_goes_on_in_the_trace_of_its_start() -> None:
     with traced() as (server, seen):
         started = ask(server, 'mutation Start { startExecution(code: "import time; time.sleep(0.1)", language: "python") { id } }').json()

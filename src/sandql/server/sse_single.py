@@ -29,10 +29,11 @@ from sandql.server.persisted_queries import PersistedQueries
 from sandql.server.request_body import ClientGone, check_length, read_body
 from sandql.server.request_context import make_context, request_id_of
 from sandql.server.request_params import parse_params, read_json
-from sandql.server.request_watch import Facts, facts_of, noted
+from sandql.server.request_watch import Facts, facts_of, noted, traces_of
 from sandql.server.responses import NO_SNIFF, NO_STORE, Header, send_json, send_refusal
 from sandql.server.result_streams import EVENTS_BEGIN, GOODBYE_S, KEEP_ALIVE_S
 from sandql.server.sse_streams import EventStream, EventStreams
+from sandql.server.trace_parent import parent_in_headers
 
 _TOKEN_HEADER: Final = b"x-graphql-event-stream-token"
 _METHODS: Final = b"GET, POST, PUT, DELETE"
@@ -115,7 +116,7 @@ class SingleStreamEndpoint:
         id_ = _operation_id(body)
         operation = self._graphql.prepare(self._persisted.text(params), params.operation_name, context.caller, params.wants)
         self._persisted.keep(params)
-        stream.start(id_, self._run(stream, id_, operation, params.variables, context, watch_again(scope)))
+        stream.start(id_, self._run(scope, stream, id_, operation, params.variables, context, watch_again(scope)))
         await _send_text(send, 202)
 
     async def _end(self, scope: Scope, send: Send) -> None:
@@ -125,6 +126,7 @@ class SingleStreamEndpoint:
 
     async def _run(
         self,
+        scope: Scope,
         stream: EventStream,
         id_: str,
         operation: Operation,
@@ -133,7 +135,8 @@ class SingleStreamEndpoint:
         watch: CredentialWatch,
     ) -> None:
         """Run one operation to its end. It is ended by cancelling the task."""
-        facts = Facts()
+        facts, traces = Facts(), traces_of(scope)
+        trace = None if traces is None else traces.begin("/graphql/stream", parent_in_headers(scope["headers"]))
         try:
             try:
                 facts.asked(operation)
@@ -154,6 +157,8 @@ class SingleStreamEndpoint:
             await stream.complete(id_)
         finally:
             stream.operations.release_id(id_)
+            if trace is not None:
+                facts.trace(trace, "/graphql/stream")
             if self._settings.request_log:
                 facts.log(context.request_id, context.caller, "/graphql/stream")
 
