@@ -100,7 +100,8 @@ def _run(settings: Settings, work: Callable[[ApiKeys], Awaitable[None]], operati
 
     async def run() -> None:
         written = read_access_file(settings.access_file)
-        async with open_store(settings.database_url, settings.state_dir) as store:
+        # A server of an older version may be using it.
+        async with open_store(settings.database_url, settings.state_dir, upgrade=False) as store:
             keys = ApiKeys(store, Roles(written.roles), read_plans(written.rates))
             if operation is None or (audit := open_audit(settings)) is None:
                 await work(keys)

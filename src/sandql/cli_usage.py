@@ -53,7 +53,8 @@ def export(settings: Settings, first: str | None, last: str | None) -> int:
 
 
 async def _read(settings: Settings, first: str, last: str) -> list[tuple[tuple[str, ...], Used]]:
-    async with open_database(settings.database_url, settings.state_dir) as database, database.read() as connection:
+    # A server of an older version may be using it.
+    async with open_database(settings.database_url, settings.state_dir, upgrade=False) as database, database.read() as connection:
         return await usage_rows.sums(connection, None, first, last, _KEYS)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sandql.store.database import open_database
+from sandql.store.migrate import migrate
 from tests.cli.command import sandql_command
+
+_OLDER = "0002"
 
 
 @pytest.mark.parametrize(
@@ -29,3 +35,21 @@ def test_what_is_not_there_is_said_in_one_line_and_not_made(tmp_path: Path, argu
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("sandql: " + said.format(folder=folder))
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("arguments", [["usage", "export", "--csv"], ["keys", "list"], ["keys", "create", "ci"]])
+async def test_the_tables_of_a_server_of_an_older_version_are_left_to_it(tmp_path: Path, arguments: list[str]) -> None:
+    async with open_database(None, tmp_path) as database, database.write() as connection:
+        await connection.run_sync(migrate, _OLDER)
+
+    def schema() -> list[tuple[str]]:
+        with closing(sqlite3.connect(tmp_path / "sandql.db")) as file:
+            return file.execute("SELECT sql FROM sqlite_master UNION ALL SELECT version_num FROM alembic_version ORDER BY 1").fetchall()
+
+    before = schema()
+    assert (_OLDER,) in before
+    done = sandql_command(*arguments, settings={"SANDQL_STATE_DIR": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (2, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.endswith("of version 0002, older than this sandql; start the server of this version first")
+    assert schema() == before

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from sandql.core.errors import ResourceError
 from sandql.core.settings import SettingsError
-from sandql.store.migrate import NewerDatabaseError, migrate
+from sandql.store.migrate import NewerDatabaseError, OlderDatabaseError, migrate
 
 SQLITE_FILE: Final = "sandql.db"  # in the state folder
 
@@ -70,11 +71,11 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str | None, folder: Path) -> AsyncGenerator[Database]:
+async def open_database(url: str | None, folder: Path, *, upgrade: bool = True) -> AsyncGenerator[Database]:
     """Open the database of that URL, or the file in `folder` for None, bring its tables up to date, and close it on every way out.
 
     Raises:
-        SettingsError: it cannot be opened, or is of a newer version.
+        SettingsError: it cannot be opened, or is of a newer version; or of an older one, and is not to be upgraded.
     """
     target = _target(url, folder)
     if target.get_backend_name() == "sqlite":
@@ -91,8 +92,8 @@ async def open_database(url: str | None, folder: Path) -> AsyncGenerator[Databas
             if target.get_backend_name() == "sqlite" and target.database:
                 # Where that fails, aiosqlite's own thread would still speak to this loop when it is closed.
                 sqlite3.connect(target.database).close()
-            await _bring_up_to_date(engine)
-        except (SQLAlchemyError, sqlite3.Error, OSError, NewerDatabaseError) as error:
+            await _bring_up_to_date(engine, upgrade=upgrade)
+        except (SQLAlchemyError, sqlite3.Error, OSError, NewerDatabaseError, OlderDatabaseError) as error:
             reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
             raise SettingsError(f"SANDQL_DATABASE_URL: {_shown(target)} cannot be used: {reason}") from None
         yield Database(engine)
@@ -100,12 +101,12 @@ async def open_database(url: str | None, folder: Path) -> AsyncGenerator[Databas
         await engine.dispose()
 
 
-async def _bring_up_to_date(engine: AsyncEngine) -> None:
+async def _bring_up_to_date(engine: AsyncEngine, *, upgrade: bool) -> None:
     give_up_at = time.monotonic() + _BUSY_MS / 1000
     while True:
         try:
             async with engine.execution_options(**{_WRITES: True}).begin() as connection:
-                await connection.run_sync(migrate)
+                await connection.run_sync(partial(migrate, upgrade=upgrade))
             return
         except OperationalError as error:
             # The first change to WAL asks no busy timeout, and fails beside another server that starts on the same new file.

@@ -21,11 +21,16 @@ class NewerDatabaseError(Exception):
     """The database was made by a newer version of sandql than this."""
 
 
-def migrate(connection: Connection, target: str = LATEST) -> None:
+class OlderDatabaseError(Exception):
+    """The database was made by an older version of sandql than this, a server of which may be using it."""
+
+
+def migrate(connection: Connection, target: str = LATEST, *, upgrade: bool = True) -> None:
     """Bring the tables to a version, in the connection's transaction; a database that is there already is left alone.
 
     Raises:
         NewerDatabaseError: it is of a version that is not known here.
+        OlderDatabaseError: it is of an older version than wanted, and not to be upgraded; an empty one is never of an older one.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -42,6 +47,8 @@ def migrate(connection: Connection, target: str = LATEST) -> None:
         ) from None
     if target == LATEST and current == scripts.get_current_head():
         return
+    if not upgrade and current is not None:
+        raise OlderDatabaseError(f"the database is of version {current}, older than this sandql; start the server of this version first")
     if target == EMPTY or (target != LATEST and current is not None and target < current):
         command.downgrade(config, target)
     else:

@@ -101,13 +101,13 @@ async def _give_up() -> None:
 
 
 @asynccontextmanager
-async def open_store(url: str | None, folder: Path) -> AsyncGenerator[Store]:
+async def open_store(url: str | None, folder: Path, *, upgrade: bool = True) -> AsyncGenerator[Store]:
     """Open the database in a thread, as `open_database` does, and close it on every way out. Raises SettingsError."""
     opened: Future[tuple[asyncio.AbstractEventLoop, Database, asyncio.Event]] = Future()
 
     async def serve() -> None:
         try:
-            async with open_database(url, folder) as database:
+            async with open_database(url, folder, upgrade=upgrade) as database:
                 leave = asyncio.Event()
                 opened.set_result((asyncio.get_running_loop(), database, leave))
                 await leave.wait()
