@@ -161,6 +161,7 @@ class LocalContext:
         finally:
             if sending is not None and not finished:
                 await done_anyway(self._give_up(clock))
+            self._drop_output()  # whoever left may have left some of it
             clock.stop()
             self._clock = None
             if sending is not None:
@@ -178,7 +179,6 @@ class LocalContext:
             await self._news.wait()
             self._news.clear()
         self.run.drain()
-        self._drop_output()
 
     def _drop_output(self) -> None:
         self._waiting.clear()

@@ -78,10 +78,12 @@ class LocalTerminal:
 
     def interrupt(self, data: bytes) -> bool:
         """Let a key overtake what waits; see `sandql.providers.base.Terminal`."""
+        if self.run.ended.done():
+            return False
         try:
             if len(data) != 1 or not (self._writing.locked() or self._pty.is_behind()) or not self._pty.interrupt(data):
                 return False
-        except (OSError, termios.error):  # nobody has the other end, or it is closed
+        except (OSError, termios.error):  # nobody has the other end
             return False
         self._interrupts += 1
         self._writable.set()

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from errno import EEXIST, EINVAL, ENOSYS
-from stat import S_IMODE, S_ISDIR, S_ISREG
+from stat import S_IMODE, S_ISDIR, S_ISREG, S_IWUSR
 from time import monotonic
 from typing import Final
 
@@ -151,7 +151,7 @@ class Writes:
                 raise BadRequest(f"path: {path[:100]!r} is {kind_of(old.st_mode)}; only a regular file can be added to")
             block = os.statvfs(path_fd).f_frsize
             self.check(-(-(old.st_size + len(content)) // block) * block - old.st_blocks * BLOCK_BYTES, 0, path)
-            fd = os.open(f"/proc/self/fd/{path_fd}", _APPEND)
+            fd = _open_to_add(path_fd, old)
         finally:
             os.close(path_fd)
         try:
@@ -273,6 +273,22 @@ def write_all(fd: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _open_to_add(path_fd: int, old: os.stat_result) -> int:
+    """Open a regular file for appending; its owner is not kept out by a mode that it could change."""
+    path = f"/proc/self/fd/{path_fd}"
+    try:
+        return os.open(path, _APPEND)
+    except PermissionError:
+        if old.st_uid != os.geteuid():
+            raise
+    mode = S_IMODE(old.st_mode)
+    os.chmod(path, mode | S_IWUSR)
+    try:
+        return os.open(path, _APPEND)
+    finally:
+        os.chmod(path, mode)
 
 
 def _add_all(fd: int, content: bytes) -> None:

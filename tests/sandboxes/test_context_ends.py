@@ -141,3 +141,16 @@ async def test_a_context_that_ends_while_its_storage_is_looked_at_says_so(monkey
         go_on.set()
         with pytest.raises(Conflict, match="ended"):
             await running
+
+
+async def test_output_that_its_caller_left_is_not_the_next_ones() -> None:
+    async with open_house() as house:
+        context = await contexts.create_context(house, ALICE, CreateContext("python"))
+        many = "import sys, threading\nprint('old', flush=True)\nprint('old', file=sys.stderr, flush=True)\n"
+        many += "threading.Timer(0.3, lambda: open('answered', 'w').close()).start()"
+        async with aclosing(code.stream_code(house, ALICE, ExecuteCode(many, "python", context_id=context.id))) as events:
+            await anext(events)
+            assert await until(lambda: list(house.settings.state_dir.glob("homes/*/files/answered")))
+            await anext(events)  # the rest is there, and its reader leaves
+        ran = await code.execute(house, ALICE, ExecuteCode("print('mine')", "python", context_id=context.id))
+        assert (ran.stdout, ran.stderr) == (b"mine\n", b"")

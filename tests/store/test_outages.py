@@ -20,6 +20,7 @@ from sandql.store import store as module
 from sandql.store.database import Database, open_database
 from sandql.store.paging import cursor_of
 from sandql.store.store import open_store
+from tests.support.engine import until
 from tests.support.postgres import running_postgres
 
 
@@ -162,8 +163,9 @@ async def test_a_database_that_never_answers_does_not_keep_a_server_that_ends(tm
 
     async with asyncio.timeout(10):
         async with open_store(None, tmp_path) as store:
-            forgotten = asyncio.ensure_future(store.read(hang))
+            begun_before = asyncio.ensure_future(store.read(hang))
+            assert await until(lambda: store._waits)  # pyright: ignore[reportPrivateUsage]  # that it waits shows nowhere else
             store.hurry()
-            with pytest.raises(ResourceError, match="does not answer"):
-                await store.read(hang)
-    forgotten.cancel()
+            for waiting in (begun_before, store.read(hang)):
+                with pytest.raises(ResourceError, match="does not answer"):
+                    await waiting

@@ -14,7 +14,7 @@ from sandql.server.joined_head import JoinedHead
 
 HEADER_S: Final = 10.0
 HEADER_BYTES: Final = 64 * 1024
-TAKE_S: Final = 60.0
+TAKE_S: Final = 300.0  # a kernel says only now and then what a slow reader has taken
 
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"

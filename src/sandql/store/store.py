@@ -35,6 +35,7 @@ class Store:
         self._database = database
         self._going: set[Future[Any]] = set()
         self._patience_s: float | None = None
+        self._waits: set[asyncio.Timeout] = set()
         self.worked: Callable[[str, float], None] | None = None  # is told of each piece of work: read or write, and its seconds
 
     @property
@@ -53,6 +54,9 @@ class Store:
     def hurry(self) -> None:
         """The server is ending: from now on nobody waits long for a database that does not answer."""
         self._patience_s = _PATIENCE_S
+        for wait in self._waits:
+            if wait.when() is None:
+                wait.reschedule(asyncio.get_running_loop().time() + _PATIENCE_S)
 
     async def settled(self) -> None:
         """Wait, but not for ever, for what was begun: whoever asked for it may be gone, but it is not given up in the middle."""
@@ -67,8 +71,12 @@ class Store:
         self._going.add(going)
         going.add_done_callback(self._going.discard)
         try:
-            async with asyncio.timeout(self._patience_s):
-                return await asyncio.shield(_here(going))
+            async with asyncio.timeout(self._patience_s) as wait:
+                self._waits.add(wait)
+                try:
+                    return await asyncio.shield(_here(going))
+                finally:
+                    self._waits.discard(wait)
         except TimeoutError:
             raise ResourceError("the database does not answer, and the server is ending", retry_after_s=1.0) from None
         finally:

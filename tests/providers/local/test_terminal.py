@@ -274,3 +274,11 @@ async def test_a_program_that_hears_no_signal_is_killed(provider: Provider) -> N
         opened.hang_up()
         end = await asyncio.wait_for(opened.ended(), HANG_S)
         assert end.signal == signal.SIGKILL.name
+
+
+@pytest.mark.parametrize("typed", [b"a", b"ab"])
+async def test_typing_into_one_that_is_being_taken_down_says_that_it_has_ended(provider: Provider, typed: bytes) -> None:
+    async with terminal(provider, "cat") as opened:
+        pass
+    with pytest.raises(Conflict, match="ended"):
+        await opened.write(typed)

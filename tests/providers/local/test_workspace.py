@@ -253,8 +253,9 @@ def test_adding_is_to_the_file_itself(root: Path, workspace: Workspace) -> None:
     workspace.write("one", b"new", *QUOTA, append=True)
     assert (root / "two").read_bytes() == b"oldnew"
     assert stat.S_IMODE((root / "two").stat().st_mode) == 0o750
-    workspace.write("one", b"", *QUOTA, append=True, mode=0o600)
-    assert stat.S_IMODE((root / "two").stat().st_mode) == 0o600
+    workspace.write("one", b"", *QUOTA, append=True, mode=0o400)
+    workspace.write("one", b"er", *QUOTA, append=True)  # also by a server that is not root
+    assert ((root / "two").read_bytes(), stat.S_IMODE((root / "two").stat().st_mode)) == (b"oldnewer", 0o400)
 
 
 def test_only_regular_files_within_the_quota_are_added_to(root: Path, workspace: Workspace) -> None:
