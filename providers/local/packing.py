@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final
 
-from sandql.core.errors import RateLimited
+from sandql.core.errors import RateLimited, ResourceError
 from sandql.providers.local import archives
 from sandql.providers.local.regular import told
 from sandql.providers.local.scarce import scarce
@@ -52,7 +52,7 @@ async def packed(folder_fd: int, path: str, max_bytes: int, home: str) -> AsyncG
     """The archive of an open folder of a home, which is closed; `path` is for messages. To be begun at once.
 
     Raises:
-        RateLimited: as many as can be are made already.
+        RateLimited, ResourceError: as many as can be are made already.
         PayloadTooLarge: its files have more than `max_bytes`.
         Conflict: a running program holds a file, or moves folders about.
     """
@@ -90,7 +90,13 @@ async def packed(folder_fd: int, path: str, max_bytes: int, home: str) -> AsyncG
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     try:
-        threading.Thread(target=work, name="sandql-pack", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="sandql-pack", daemon=True).start()
+        except RuntimeError:  # the host has no more threads
+            for fd in (folder_fd, write_fd):
+                os.close(fd)
+            _places.give_back(home)
+            raise ResourceError("archive: the server can begin no more threads now; try again later", retry_after_s=1.0) from None
         while True:
             try:
                 piece = os.read(read_fd, _PIPE_BYTES)

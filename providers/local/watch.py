@@ -106,6 +106,7 @@ class Watch:
             self.gone = True
         except ResourceError:  # what more there is now is not seen
             self._unseen.clear()
+            self.gone = not self._folders  # or nothing would be told any more
 
     async def look_into_new(self) -> None:
         """Watch folders that are new, and tell what is in them already."""

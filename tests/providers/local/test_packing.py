@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sandql.core.errors import Conflict, RateLimited
+from sandql.core.errors import Conflict, RateLimited, ResourceError
 from sandql.core.values import MiB
 from sandql.providers.local.packing import packed
 from tests.support.engine import open_descriptors, until
@@ -79,3 +79,17 @@ async def test_one_sandbox_does_not_take_all_places(folder: Path) -> None:
     assert await until(lambda: "sandql-pack" not in [thread.name for thread in threading.enumerate()])
     freed = archive(folder, "one")
     assert sum([len(piece) async for piece in freed]) > 4 * MiB
+
+
+async def test_a_host_without_threads_keeps_no_place_and_no_descriptor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = open_descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(20):
+            with pytest.raises(ResourceError, match="no more threads"):
+                await anext(archive(folder))
+    assert open_descriptors() == before
+    assert sum([len(piece) async for piece in archive(folder)]) > 4 * MiB
