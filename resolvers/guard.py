@@ -140,7 +140,7 @@ def guarded_stream(
         async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> AsyncGenerator[Answer]:
             await guard.admit(sandboxes, caller, args, kwargs)
             try:
-                with sandboxes.access.streams.hold(caller):
+                with sandboxes.access.streams.hold(caller.subject):
                     async with aclosing(operation(sandboxes, caller, *args, **kwargs)) as items:
                         async for item in items:
                             yield item
@@ -171,7 +171,7 @@ def guarded_context(
         async def admitted(sandboxes: Sandboxes, caller: Caller, /, *args: Asked.args, **kwargs: Asked.kwargs) -> AsyncGenerator[Answer]:
             await guard.admit(sandboxes, caller, args, kwargs)
             try:
-                with sandboxes.access.streams.hold(caller):
+                with sandboxes.access.streams.hold(caller.subject):
                     async with operation(sandboxes, caller, *args, **kwargs) as opened:
                         yield opened
             except SandqlError as error:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from sandql.core.contexts import ContextRequest
 from sandql.core.errors import Conflict
 from sandql.core.spent import Spent
-from sandql.core.tasks import finished as done_anyway
+from sandql.core.tasks import to_its_end
 from sandql.core.values import (
     Completed,
     Event,
@@ -160,7 +160,7 @@ class LocalContext:
             yield Completed(seq + 1, await self._execution(request, kept, answer, wall_ms, clock.over, before))
         finally:
             if sending is not None and not finished:
-                await done_anyway(self._give_up(clock))
+                await to_its_end(self._give_up(clock))
             self._drop_output()  # whoever left may have left some of it
             clock.stop()
             self._clock = None

@@ -29,7 +29,7 @@ class Access:
         self.rates = rates
         self.roles = roles or Roles()
         self.audit = audit
-        self.streams = Shares(most_streams, "subscriptions and transfers")
+        self.streams = Shares(most_streams, "subscriptions and transfers of a caller")
 
     @property
     def plans(self) -> Collection[str]:

@@ -1,4 +1,4 @@
-"""How much of what all callers have together one of them may hold at a time."""
+"""How much of what all have together one caller, or one address, may hold at a time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from sandql.core.errors import RateLimited
-from sandql.core.values import Caller
 
 _RETRY_S: Final = 1.0
 
 
 class Shares:
-    """Counts what each caller holds of something, of which it may hold `most`; `what` names that in a refusal."""
+    """Counts what each holds of something, of which it may hold `most`; `what` says in a refusal what that is, and whose."""
 
     def __init__(self, most: int, what: str) -> None:
         self._most = most
@@ -22,16 +21,14 @@ class Shares:
         self._held: Counter[str] = Counter()
 
     @contextmanager
-    def hold(self, caller: Caller) -> Generator[None]:
-        """Hold one more in the block. Raises RateLimited: the caller holds as many as it may."""
-        owner = caller.subject
-        if self._held[owner] >= self._most:
-            text = f"at most {self._most} {self._what} of a caller at one time, and you have as many; end one first"
-            raise RateLimited(text, retry_after_s=_RETRY_S)
-        self._held[owner] += 1
+    def hold(self, holder: str) -> Generator[None]:
+        """Hold one more in the block. Raises RateLimited: there are as many as may be."""
+        if self._held[holder] >= self._most:
+            raise RateLimited(f"at most {self._most} {self._what} at one time, and there are as many; end one first", retry_after_s=_RETRY_S)
+        self._held[holder] += 1
         try:
             yield
         finally:
-            self._held[owner] -= 1
-            if not self._held[owner]:
-                del self._held[owner]
+            self._held[holder] -= 1
+            if not self._held[holder]:
+                del self._held[holder]

@@ -15,7 +15,7 @@ def pass_over_error(done: asyncio.Future[Any]) -> None:
         done.exception()
 
 
-async def finished(work: Coroutine[Any, Any, Value]) -> Value:
+async def to_its_end(work: Coroutine[Any, Any, Value]) -> Value:
     """Do something to its end, however often whoever waits for it is cancelled; that is told afterwards."""
     task = asyncio.create_task(work)
     cancelled = False

@@ -15,7 +15,7 @@ import structlog
 
 from sandql.core.errors import ResourceError
 from sandql.core.executions import KeptExecution
-from sandql.core.tasks import finished
+from sandql.core.tasks import to_its_end
 from sandql.core.values import Completed, Isolation, Outcome, Problem
 from sandql.sandboxes import execution_json
 from sandql.sandboxes.event_log import EventLog, completed
@@ -64,7 +64,7 @@ async def write_end(database: Store, running: Running, ending: Ending, last: Com
     try:
         while True:
             try:
-                await finished(write())  # a server that ends does not leave it half done
+                await to_its_end(write())  # a server that ends does not leave it half done
                 break
             except (OSError, ResourceError) as error:
                 _log.warning("the end of an execution cannot be written now", execution=ending.row.id, error=str(error))

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sandql.core.errors import BadRequest, Conflict
-from sandql.core.tasks import finished
+from sandql.core.tasks import to_its_end
 from sandql.core.values import Caller
 from sandql.store import key_rows
 from sandql.store.store import Store
@@ -65,7 +65,7 @@ class Keys:
             try:
                 yield Claim(row.target, True)
             except Exception:
-                await finished(self._free(caller.subject, key, row.target))
+                await to_its_end(self._free(caller.subject, key, row.target))
                 raise
 
     async def point(self, caller: Caller, key: str, target: str) -> None:

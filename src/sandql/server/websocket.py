@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import ExitStack, aclosing, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from itertools import count
 from typing import Any, Final
@@ -41,9 +40,9 @@ class GraphQLSocket:
         self._settings = settings
         self._origins = origins
         self._connections = 0
-        self._share = max(1, settings.max_connections // _SHARES)
-        self._admitted = Shares(self._share, "WebSocket connections")
-        self._silent: Counter[str] = Counter()  # of each address, those who have not said yet who they are
+        share = max(1, settings.max_connections // _SHARES)
+        self._admitted = Shares(share, "WebSocket connections of a caller")
+        self._silent = Shares(share, "WebSocket connections of an address that have not said who they are")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -54,30 +53,20 @@ class GraphQLSocket:
             await send({"type": "websocket.close", "code": _BAD_SUBPROTOCOL, "reason": "Subprotocol not acceptable"})
         elif self._connections >= self._settings.max_connections:
             await _deny(send, ResourceError(f"at most {self._settings.max_connections} WebSocket connections at one time; try again later"))
-        elif self._silent[scope["state"]["address"]] >= self._share:
-            text = f"at most {self._share} WebSocket connections of an address that have not said who they are"
-            await _deny(send, RateLimited(text, retry_after_s=1))
         else:
-            self._connections += 1
-            try:
-                with ExitStack() as silence, ExitStack() as admitted:
+            with ExitStack() as silence, ExitStack() as admitted:
+                try:
+                    silence.enter_context(self._silent.hold(scope["state"]["address"]))
+                except RateLimited as refused:
+                    await _deny(send, refused)
+                    return
+                self._connections += 1
+                try:
                     await self._serve(scope, receive, send, silence, admitted)
-            finally:
-                self._connections -= 1
-
-    @contextmanager
-    def _silent_one(self, address: str) -> Generator[None]:
-        """Count a connection among those of an address that have not said who they are."""
-        self._silent[address] += 1
-        try:
-            yield
-        finally:
-            self._silent[address] -= 1
-            if not self._silent[address]:
-                del self._silent[address]
+                finally:
+                    self._connections -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, silence: ExitStack, admitted: ExitStack) -> None:
-        silence.enter_context(self._silent_one(scope["state"]["address"]))
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         numbers = count(1)
         trace = parent_in_headers(scope["headers"])
@@ -86,7 +75,7 @@ class GraphQLSocket:
             nonlocal trace
             trace = parent_in(payload) or trace
             watch = await authenticate_socket(scope, payload)
-            admitted.enter_context(self._admitted.hold(make_context(scope).caller))
+            admitted.enter_context(self._admitted.hold(make_context(scope).caller.subject))
             silence.close()
             await send({"type": ADMITTED})
             return watch
